@@ -1,0 +1,1 @@
+"""What happens after Kafka: the sink, the rollups, the prices, the queries and the replay."""

@@ -1,0 +1,1 @@
+"""The vocabulary of every part of Taximeter: events, wire format, settings, errors. Imports nothing of ours."""

@@ -1,0 +1,125 @@
+"""Where schema ids come from: a Confluent-compatible registry, or the packaged files.
+
+Without `SCHEMA_REGISTRY_URL` the packaged files are the registry and a schema's id is its file's version, so a laptop
+needs no server. With it, ids are the registry's. Ids are immutable in both, so an answer is kept for good.
+
+Failures: an id that the registry says it does not know is Poison (`unknown_schema`); a registry that does not answer is
+Retryable, so that an outage never sends good events to the dead letters.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+import fastavro
+from fastavro.types import Schema
+
+from taximeter_schemas import avro_files
+from taximeter_schemas.errors import Misconfigured, Poison, Retryable
+from taximeter_schemas.settings import RegistrySettings
+
+if TYPE_CHECKING:
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+SUBJECT = "metering.events-value"
+
+
+class Registry(Protocol):
+    """Schemas by id, and the id under which this process writes."""
+
+    def schema(self, schema_id: int) -> Schema:
+        """The writer's schema, parsed. Raises Poison (`unknown_schema`) or Retryable."""
+
+    def current_id(self) -> int:
+        """The id of the current version of `MeterEvent`. Raises Retryable or Misconfigured."""
+
+
+class PackagedRegistry:
+    """The files that come with the package: id = version."""
+
+    def schema(self, schema_id: int) -> Schema:
+        if schema_id not in avro_files.FROZEN:
+            known = ", ".join(str(version) for version in avro_files.FROZEN)
+            raise Poison("unknown_schema", f"schema id {schema_id} is not one of the packaged versions ({known})")
+        return avro_files.parsed(schema_id)
+
+    def current_id(self) -> int:
+        return avro_files.CURRENT_VERSION
+
+
+class HttpRegistry:
+    """A Confluent-compatible registry over HTTP. Registers the current version when it first writes."""
+
+    def __init__(self, client: SchemaRegistryClient, subject: str = SUBJECT) -> None:
+        self._client = client
+        self._subject = subject
+        self._schemas: dict[int, Schema] = {}
+        self._current: int | None = None
+        self._lock = threading.Lock()
+
+    def schema(self, schema_id: int) -> Schema:
+        found = self._schemas.get(schema_id)
+        if found is None:
+            found = self._schemas[schema_id] = self._fetch(schema_id)
+        return found
+
+    def current_id(self) -> int:
+        with self._lock:
+            if self._current is None:
+                self._current = self._register()
+            return self._current
+
+    def _fetch(self, schema_id: int) -> Schema:
+        import httpx
+        from confluent_kafka.schema_registry import SchemaRegistryError
+
+        try:
+            answer = self._client.get_schema(schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code == 404:
+                raise Poison("unknown_schema", f"the schema registry has no schema {schema_id}") from error
+            raise Retryable(f"the schema registry answered {error.http_status_code}") from error
+        except (OSError, httpx.HTTPError) as error:
+            raise Retryable("the schema registry does not answer") from error
+        try:
+            return fastavro.parse_schema(json.loads(answer.schema_str or ""), named_schemas={})
+        # Whatever stands there was not written by us; it must not stop the sink.
+        except Exception as error:
+            raise Poison("unknown_schema", f"schema {schema_id} of the registry is not Avro") from error
+
+    def _register(self) -> int:
+        import httpx
+        from confluent_kafka.schema_registry import Schema as RegisteredSchema
+        from confluent_kafka.schema_registry import SchemaRegistryError
+
+        text = avro_files.text_of(avro_files.CURRENT_VERSION)
+        try:
+            return int(self._client.register_schema(self._subject, RegisteredSchema(text, "AVRO")))
+        except SchemaRegistryError as error:
+            if error.http_status_code in {409, 422}:
+                raise Misconfigured(
+                    f"the schema registry refuses version {avro_files.CURRENT_VERSION} of {self._subject}",
+                    mend="look at the subject's compatibility mode; the versions of Taximeter are BACKWARD_TRANSITIVE",
+                ) from error
+            raise Retryable(f"the schema registry answered {error.http_status_code}") from error
+        except (OSError, httpx.HTTPError) as error:
+            raise Retryable("the schema registry does not answer") from error
+
+
+def open_registry(settings: RegistrySettings) -> Registry:
+    """The registry that the settings name."""
+    if settings.url is None:
+        return PackagedRegistry()
+    try:
+        from confluent_kafka.schema_registry import SchemaRegistryClient
+    except ImportError as error:
+        raise Misconfigured(
+            "SCHEMA_REGISTRY_URL is set, but the registry client's dependencies are not installed",
+            mend="pip install 'taximeter[registry]'",
+        ) from error
+    config: dict[str, object] = {"url": settings.url}
+    if settings.basic_auth is not None:
+        config["basic.auth.user.info"] = settings.basic_auth.get_secret_value()
+    return HttpRegistry(SchemaRegistryClient(config))
