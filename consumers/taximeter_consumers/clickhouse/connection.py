@@ -1,0 +1,109 @@
+"""A connection to ClickHouse over HTTP, by clickhouse-connect, with errors in our words.
+
+One `ClickHouse` may be used by several threads. It keeps no session: every statement stands alone, so a lost
+connection loses nothing but the statement in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from taximeter_consumers.clickhouse.errors import translate
+from taximeter_schemas.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+    from taximeter_schemas.settings import ClickHouseSettings
+
+Settings = Mapping[str, Any]
+
+
+class ClickHouse:
+    """Statements against one database. Raises Retryable, Poison or Misconfigured, never the driver's errors."""
+
+    def __init__(self, client: Client, database: str) -> None:
+        self._client = client
+        self.database = database
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """The rows of a query as tuples. Parameters are bound by the server: `{name:Type}` in the SQL."""
+        with _translated():
+            answer = self._client.query(sql, parameters=dict(parameters or {}))
+            return [tuple(row) for row in answer.result_rows]
+
+    def records(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows of a query as dictionaries, keys in the order of the columns."""
+        with _translated():
+            answer = self._client.query(sql, parameters=dict(parameters or {}))
+            return [dict(zip(answer.column_names, row, strict=True)) for row in answer.result_rows]
+
+    def scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row."""
+        return self.rows(sql, parameters)[0][0]
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Settings | None = None) -> None:
+        """Runs a statement that answers nothing."""
+        with _translated():
+            self._client.command(sql, parameters=dict(parameters or {}), settings=dict(settings or {}))
+
+    def execute_with_data(
+        self, sql: str, data: bytes, *, parameters: Mapping[str, Any], settings: Settings | None = None
+    ) -> None:
+        """Runs an INSERT whose data follows in the body, in the format that the statement names."""
+        with _translated():
+            self._client.command(sql, data=data, parameters=dict(parameters), settings=dict(settings or {}))
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts a few rows; the sink's bulk path is `execute_with_data`."""
+        with _translated():
+            self._client.insert(table, rows, column_names=list(columns))
+
+    def version(self) -> str:
+        """The server's version."""
+        return str(self.scalar("SELECT version()"))
+
+    def close(self) -> None:
+        """Closes the connection's sockets."""
+        self._client.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ClickHouseError as error:
+        raise translate(str(error)) from error
+    except OSError as error:
+        raise translate("") from error
+
+
+def connect(settings: ClickHouseSettings, *, database: str | None = None, timeout_seconds: float = 120) -> ClickHouse:
+    """A connection to the settings' database, or to `database`. Raises Retryable when nobody answers."""
+    parts = urlsplit(settings.url.get_secret_value())
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise Misconfigured("CLICKHOUSE_URL is not an http(s) URL", mend="set it to http://user:password@host:8123")
+    chosen = database or settings.database
+    with _translated():
+        client = clickhouse_connect.get_client(
+            interface=parts.scheme,
+            host=parts.hostname,
+            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            username=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=chosen,
+            autogenerate_session_id=False,
+            client_name="taximeter",
+            connect_timeout=10,
+            send_receive_timeout=timeout_seconds,
+            query_limit=0,
+        )
+    return ClickHouse(client, chosen)

@@ -1,0 +1,86 @@
+"""The sink as a process: it opens what it needs, runs the loop, and opens it again when the way to Kafka breaks."""
+
+from __future__ import annotations
+
+import random
+import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import KafkaException
+
+from taximeter_consumers.clickhouse import connect
+from taximeter_consumers.sink import group
+from taximeter_consumers.sink.dead_letters import DeadLetterWriter
+from taximeter_consumers.sink.loop import Loop, SinkCounters
+from taximeter_consumers.sink.store import Store
+from taximeter_consumers.sink.writers import Patience, Writers
+from taximeter_schemas.errors import Fenced, Retryable
+
+if TYPE_CHECKING:
+    from taximeter_consumers.sink.settings import SinkSettings
+    from taximeter_schemas.registry import Registry
+    from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicSettings
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class SinkEnvironment:
+    """All that the sink talks to."""
+
+    kafka: KafkaSettings
+    clickhouse: ClickHouseSettings
+    registry: Registry
+    topics: TopicSettings
+
+
+def run_sink(
+    environment: SinkEnvironment,
+    settings: SinkSettings,
+    stop: threading.Event,
+    *,
+    until_caught_up: bool = False,
+) -> SinkCounters:
+    """Runs until `stop` is set or, if asked, until the log's end is stored. Raises Misconfigured.
+
+    A broken connection to Kafka, or a membership that the group has ended, is opened anew after a pause, for as long
+    as it takes.
+    """
+    patience, jitter, attempt = Patience(base=0.5, most=15.0), random.Random(), 0  # noqa: S311 - jitter is no secret
+    counters = SinkCounters()
+    while True:
+        try:
+            _one_membership(environment, settings, stop, counters, until_caught_up=until_caught_up)
+        except (Retryable, Fenced) as error:
+            attempt += 1
+            _log.warning("joining the group anew", attempt=attempt, error=str(error))
+            if stop.wait(patience.delay(attempt, jitter)):
+                return counters
+        else:
+            return counters
+
+
+def _one_membership(
+    environment: SinkEnvironment,
+    settings: SinkSettings,
+    stop: threading.Event,
+    counters: SinkCounters,
+    *,
+    until_caught_up: bool,
+) -> None:
+    with (
+        closing(connect(environment.clickhouse)) as clickhouse,
+        closing(DeadLetterWriter(environment.kafka, environment.topics.dead_letters)) as dead_letters,
+    ):
+        writers = Writers(Store(clickhouse, environment.registry, dead_letters), settings.writers)
+        consumer = group.open_consumer(environment.kafka, settings)
+        try:
+            loop = Loop(consumer, environment.topics.events, writers, settings, counters)
+            loop.run(stop, until_caught_up=until_caught_up)
+        finally:
+            writers.close(settings.stop_timeout_seconds)
+            with suppress(KafkaException, RuntimeError):
+                consumer.close()

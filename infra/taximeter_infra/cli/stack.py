@@ -1,0 +1,216 @@
+"""The commands of the local stack: `up`, `down`, `status`, `doctor`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+
+from taximeter_infra.cli.failures import ExitCode, told_plainly
+from taximeter_infra.cli.stack_view import export_lines, show_addresses, show_findings, show_health, status_json
+from taximeter_infra.stack.daemon import start_detached
+from taximeter_infra.stack.doctor import diagnose
+from taximeter_infra.stack.local_stack import LocalStack
+from taximeter_infra.stack.plan import (
+    CLICKHOUSE_HTTP_PORT,
+    CLICKHOUSE_TCP_PORT,
+    CONTROLLER_PORT,
+    KAFKA_PORT,
+    StackAddresses,
+    StackPlan,
+    default_data_dir,
+)
+from taximeter_infra.stack.probes import ask_parts
+from taximeter_infra.stack.running import find_running, stop_running
+from taximeter_schemas.errors import Retryable
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Where data and logs are kept [default: $TAXIMETER_DATA_DIR or ~/.local/state/taximeter]"),
+]
+BrokerOption = Annotated[
+    Literal["auto", "kafka", "tansu"],
+    typer.Option(help="Which broker: Apache Kafka (Java 17+, Maven), Tansu (in memory), or what the machine allows"),
+]
+KafkaOption = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka and start none")]
+ClickHouseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="TAXIMETER_CLICKHOUSE",
+        help="Use this ClickHouse and start none. With a password in it, give it by the variable: a command line is"
+        " visible to every user of the machine",
+    ),
+]
+KafkaPort = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
+ControllerPort = Annotated[int, typer.Option(min=0, max=65535, help="Kafka's controller; 0 picks a free one")]
+HttpPort = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one")]
+TcpPort = Annotated[int, typer.Option(min=0, max=65535, help="Native protocol; 0 picks a free one")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table")]
+BEAT_SECONDS = 0.5
+
+
+@told_plainly
+def up(
+    data_dir: DataDir = None,
+    broker: BrokerOption = "auto",
+    kafka: KafkaOption = None,
+    clickhouse: ClickHouseOption = None,
+    kafka_port: KafkaPort = KAFKA_PORT,
+    controller_port: ControllerPort = CONTROLLER_PORT,
+    clickhouse_http_port: HttpPort = CLICKHOUSE_HTTP_PORT,
+    clickhouse_tcp_port: TcpPort = CLICKHOUSE_TCP_PORT,
+    detach: Annotated[bool, typer.Option(help="Run in the background and return when ready")] = False,
+) -> None:
+    """Start a broker and ClickHouse on this machine, on loopback only. Ctrl-C stops them.
+
+    \b
+    Examples:
+      taximeter up
+      taximeter up --detach && eval "$(taximeter status --env)"
+      taximeter up --broker tansu --clickhouse-http-port 0
+      taximeter up --kafka kafka.internal:9092
+    """
+    plan = StackPlan(
+        data_dir=data_dir or default_data_dir(),
+        kafka=kafka,
+        clickhouse=SecretStr(clickhouse) if clickhouse else None,
+        broker=broker,
+        kafka_port=kafka_port,
+        controller_port=controller_port,
+        clickhouse_http_port=clickhouse_http_port,
+        clickhouse_tcp_port=clickhouse_tcp_port,
+    )
+    console = Console()
+    if not detach:
+        run_in_foreground(plan, console, _prepare)
+        return
+    addresses = start_detached(plan, _line_printer(console), _prepare)
+    show_health(console, ask_parts(addresses))
+    show_addresses(console, addresses)
+    console.print("the stack runs in the background; `taximeter down` stops it", highlight=False)
+
+
+@told_plainly
+def down(data_dir: DataDir = None) -> None:
+    """Stop the stack that runs on the data directory. Its data stay.
+
+    \b
+    Examples:
+      taximeter down
+      taximeter down --data-dir /tmp/meter
+    """
+    place = data_dir or default_data_dir()
+    typer.echo(f"stopped the stack on {place}" if stop_running(place) else f"no stack runs on {place}")
+
+
+@told_plainly
+def status(
+    data_dir: DataDir = None,
+    as_json: JsonOption = False,
+    env: Annotated[bool, typer.Option("--env", help="Print export lines for a shell, WITH the password")] = False,
+) -> None:
+    """Say whether each part of the stack answers; exit code 1 when none runs or one does not answer.
+
+    \b
+    Examples:
+      taximeter status
+      taximeter status --json
+      eval "$(taximeter status --env)"
+    """
+    place = data_dir or default_data_dir()
+    addresses = find_running(place)
+    if env and addresses is not None:
+        typer.echo(export_lines(addresses))
+        return
+    health = [] if addresses is None else ask_parts(addresses)
+    if as_json:
+        typer.echo(json.dumps(status_json(addresses, health), indent=2))
+    elif addresses is None:
+        typer.echo(f"no stack runs on {place}; start one with `taximeter up`", err=env)
+    else:
+        show_health(Console(), health)
+        show_addresses(Console(), addresses)
+    if not health or any(part.state != "up" for part in health):
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+@told_plainly
+def doctor(
+    data_dir: DataDir = None,
+    broker: BrokerOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Look at what this machine has and lacks for the local stack; exit code 1 when something would fail.
+
+    \b
+    Examples:
+      taximeter doctor
+      taximeter doctor --broker kafka --json
+    """
+    findings = diagnose(StackPlan(data_dir=data_dir or default_data_dir(), broker=broker))
+    failed = any(finding.status == "fail" for finding in findings)
+    if as_json:
+        typer.echo(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        show_findings(Console(), findings)
+    if failed:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def register(app: typer.Typer) -> None:
+    """Put these commands on the app."""
+    for command in (up, down, status, doctor):
+        app.command()(command)
+
+
+def run_in_foreground(plan: StackPlan, console: Console, on_ready: Callable[[StackAddresses], None]) -> None:
+    """Run the stack until Ctrl-C, SIGTERM, or a part that is down for good (exit code 1)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stack, beat = LocalStack(plan), threading.Event()
+    try:
+        on_ready(stack.start(_line_printer(console)))
+        show_addresses(console, stack.addresses)
+        console.print("Ctrl-C stops the stack", highlight=False)
+        shown = None
+        while stack.alive:
+            health = stack.poll()
+            if health != shown:
+                show_health(console, health)
+                shown = health
+            beat.wait(BEAT_SECONDS)
+    except KeyboardInterrupt:
+        _ignore_interrupts()
+        console.print("stopping", highlight=False)
+        stack.stop()
+        console.print("the stack is stopped", highlight=False)
+    else:
+        show_health(console, stack.poll())
+        raise Retryable("a part of the stack is down for good, so all of it was stopped; its data are kept")
+    finally:
+        _ignore_interrupts()
+        stack.stop()
+
+
+def _prepare(addresses: StackAddresses) -> None:
+    from taximeter_infra.prepare import prepare
+
+    prepare(addresses)
+
+
+def _line_printer(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _ignore_interrupts() -> None:
+    """From here on a second Ctrl-C must not interrupt the stop."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
