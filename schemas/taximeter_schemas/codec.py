@@ -34,14 +34,20 @@ def encode(event: MeterEvent, header: bytes) -> bytes:
     return header + encode_body(event)
 
 
-def read_body(body: bytes, writer: Schema, reader: Schema | None = None) -> dict[str, Any]:
+def read_body(
+    body: bytes, writer: Schema, reader: Schema | None = None, *, lenient_text: bool = False
+) -> dict[str, Any]:
     """A body as plain values, resolved to the `reader` schema if there is one.
+
+    With `lenient_text` bytes that are not UTF-8 become the replacement character instead of being refused.
 
     Raises Poison: `truncated`, `trailing_bytes`, `malformed`.
     """
     stream = io.BytesIO(body)
     try:
-        values = fastavro.schemaless_reader(stream, writer, reader)
+        values = fastavro.schemaless_reader(
+            stream, writer, reader, handle_unicode_errors="replace" if lenient_text else "strict"
+        )
     except EOFError as error:
         raise Poison("truncated", "the body ends before its schema does") from error
     # fastavro raises whatever the bytes lead it into; nothing of it is ours to tell apart.

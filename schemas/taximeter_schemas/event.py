@@ -25,7 +25,10 @@ _INT32 = 2**31 - 1
 def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone; Taximeter never guesses one")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the time is out of range in UTC") from error
 
 
 def _uuid7(event_id: UUID) -> UUID:

@@ -7,18 +7,20 @@ scale. What a provider states it charged has 12.
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Context, Decimal, Inexact
+from decimal import ROUND_HALF_UP, Context, Decimal, Inexact, InvalidOperation
 
 COST_SCALE = 18
 REPORTED_COST_SCALE = 12
 UNIT_SCALE = 9
 _PRECISION = 38
 
-_EXACT = Context(prec=_PRECISION, traps=[Inexact])
+_EXACT = Context(prec=_PRECISION, traps=[Inexact, InvalidOperation])
 
 
 def exact(value: Decimal, scale: int) -> Decimal:
-    """`value` with exactly `scale` decimal places. Raises ValueError where that would lose a digit."""
+    """`value` with exactly `scale` decimal places. Raises ValueError where that would lose a digit, and for a NaN."""
+    if not value.is_finite():
+        raise ValueError(f"{value} is not an amount")
     try:
         return value.quantize(Decimal(1).scaleb(-scale), context=_EXACT)
     except ArithmeticError as error:

@@ -10,6 +10,7 @@ Retryable, so that an outage never sends good events to the dead letters.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,7 +73,6 @@ class HttpRegistry:
             return self._current
 
     def _fetch(self, schema_id: int) -> Schema:
-        import httpx
         from confluent_kafka.schema_registry import SchemaRegistryError
 
         try:
@@ -81,7 +81,7 @@ class HttpRegistry:
             if error.http_status_code == 404:
                 raise Poison("unknown_schema", f"the schema registry has no schema {schema_id}") from error
             raise Retryable(f"the schema registry answered {error.http_status_code}") from error
-        except (OSError, httpx.HTTPError) as error:
+        except _unreachable() as error:
             raise Retryable("the schema registry does not answer") from error
         try:
             return fastavro.parse_schema(json.loads(answer.schema_str or ""), named_schemas={})
@@ -90,7 +90,6 @@ class HttpRegistry:
             raise Poison("unknown_schema", f"schema {schema_id} of the registry is not Avro") from error
 
     def _register(self) -> int:
-        import httpx
         from confluent_kafka.schema_registry import Schema as RegisteredSchema
         from confluent_kafka.schema_registry import SchemaRegistryError
 
@@ -104,8 +103,14 @@ class HttpRegistry:
                     mend="look at the subject's compatibility mode; the versions of Taximeter are BACKWARD_TRANSITIVE",
                 ) from error
             raise Retryable(f"the schema registry answered {error.http_status_code}") from error
-        except (OSError, httpx.HTTPError) as error:
+        except _unreachable() as error:
             raise Retryable("the schema registry does not answer") from error
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """What the registry's client raises when nobody answers; it speaks HTTP by either of two libraries."""
+    libraries = (sys.modules.get(name) for name in ("httpx", "httpx2"))
+    return (OSError, *(library.HTTPError for library in libraries if library is not None))
 
 
 def open_registry(settings: RegistrySettings) -> Registry:

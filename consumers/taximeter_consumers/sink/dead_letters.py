@@ -6,6 +6,7 @@ it never drops. A crash between the write and the commit writes it twice, under 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ class DeadLetterWriter:
                 "client.id": "taximeter-dead-letters",
                 "enable.idempotence": True,
                 "message.timeout.ms": 30_000,
-            }
+            },
+            logger=logging.getLogger("taximeter.kafka"),
         )
 
     def write(self, letters: Sequence[DeadLetter], attempts: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -63,7 +64,7 @@ def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
     }
     if sink.instance_id is not None:
         config["group.instance.id"] = sink.instance_id
-    return Consumer(config)
+    return Consumer(config, logger=logging.getLogger("taximeter.kafka"))
 
 
 def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[int, tuple[int, list[Intent]]]:

@@ -1,0 +1,1 @@
+"""The emitter: a bounded queue, one background thread that encodes and sends, and the transports it sends by."""

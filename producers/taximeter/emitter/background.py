@@ -1,0 +1,157 @@
+"""The emitter: what hooks hand over is sent in the background, by one daemon thread that starts with the first event.
+
+Fork: the child gets an empty emitter of its own and starts its own thread; what the parent held stays the parent's.
+Exit: `close` waits a bounded time for the last events, then counts what is left as lost and says so once; an `atexit`
+hook closes every emitter that is still open. A process that ends with `os._exit` or a signal loses what it holds.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextvars import Context
+
+from taximeter.emission import Emission
+from taximeter.emitter.counters import Counters
+from taximeter.emitter.transport import Transport
+from taximeter.emitter.waiting import WaitingRoom
+from taximeter.emitter.worker import Parts, Worker
+from taximeter.faults import Faults
+from taximeter.nothing import UNATTRIBUTED
+from taximeter.settings import MeterSettings, WhenFull
+from taximeter_schemas.errors import TaximeterError
+from taximeter_schemas.registry import Registry
+
+_open_emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
+
+
+class Emitter:
+    """Takes emissions from any thread. `registry` is called once per process, so that no connection is shared."""
+
+    def __init__(
+        self, settings: MeterSettings, transport: Transport, registry: Callable[[], Registry], faults: Faults
+    ) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._open_registry = registry
+        self._faults = faults
+        self._lost = 0
+        self._prepare(registry())
+        _open_emitters.add(self)
+
+    def _prepare(self, registry: Registry) -> None:
+        block = self._settings.block_ms / 1_000 if self._settings.when_full is WhenFull.BLOCK else 0.0
+        self._registry = registry
+        self._room = WaitingRoom(self._settings.queue_events, block)
+        parts = Parts(self._room, self._transport, registry, self._faults, self._settings.redaction)
+        self._worker = Worker(parts)
+        self._thread: threading.Thread | None = None
+        self._starting = threading.RLock()
+
+    @property
+    def faults(self) -> Faults:
+        """Where hooks note what went wrong."""
+        return self._faults
+
+    def offer(self, emissions: list[Emission]) -> None:
+        """Take the emissions over, or drop and count them. Never raises."""
+        if self._thread is None and not self._room.closed:
+            self._start()
+        self._room.offer(emissions)
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is not None or self._room.closed:
+                return
+            # A context of its own: what the worker does is never attributed to the node that happened to come first.
+            thread = threading.Thread(
+                target=Context().run, args=(self._worker.run,), name="taximeter-emitter", daemon=True
+            )
+            # Set first: a signal handler that ends a node meanwhile must not start a second one.
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # No thread can be had, as at the interpreter's end: `close` then sends what waits by itself.
+                self._thread = None
+                self._faults.note("emitter.start", error)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was accepted before is acknowledged or dropped. False if the time was too short."""
+        return self._room.flush(max(0.0, timeout))
+
+    def close(self, timeout: float) -> bool:
+        """Accept nothing more, and wait at most `timeout` seconds for what is held. True if nothing was lost."""
+        with self._starting:
+            first = not self._room.closed
+            self._worker.stop_by = time.monotonic() + max(0.0, timeout)
+            self._room.close()
+        if self._thread is None:
+            if first:
+                self._worker.run()
+        elif self._thread is not threading.current_thread():
+            # The worker needs a moment past its deadline to notice it; a stuck one is left behind, it is a daemon.
+            self._thread.join(max(0.0, timeout) + 0.5)
+        _open_emitters.discard(self)
+        held = self._room.held
+        if first and held:
+            self._lost = held
+            self._faults.say(
+                "emitter.lost", f"{held} events were not acknowledged in time and are lost with the process"
+            )
+        return held == 0
+
+    def close_at_exit(self) -> None:
+        """Close with the settings' bound."""
+        self.close(self._settings.close_timeout_seconds)
+
+    def begin_in_child(self) -> None:
+        """Start anew in a forked child."""
+        was_closed = self._room.closed
+        self._faults.reset()
+        self._transport.abandon()
+        self._lost = 0
+        try:
+            registry = self._open_registry()
+        except TaximeterError as error:
+            self._faults.note("emitter.fork", error)
+            registry = self._registry
+        self._prepare(registry)
+        if was_closed:
+            self._room.close()
+
+    def counters(self) -> Counters:
+        """What was counted so far in this process."""
+        accepted, dropped, held = self._room.snapshot()
+        progress = self._worker.progress
+        return Counters(
+            accepted=accepted,
+            dropped=dropped,
+            encoded=progress.encoded,
+            produced=progress.produced,
+            acknowledged=progress.acknowledged,
+            failed=progress.failed,
+            retried=progress.retried,
+            lost_at_exit=self._lost,
+            queue_depth=held,
+            unattributed=UNATTRIBUTED.count,
+            hook_errors=self._faults.count,
+        )
+
+
+def _close_all() -> None:
+    for emitter in list(_open_emitters):
+        emitter.close_at_exit()
+
+
+def _begin_in_child() -> None:
+    for emitter in list(_open_emitters):
+        emitter.begin_in_child()
+
+
+atexit.register(_close_all)
+os.register_at_fork(after_in_child=_begin_in_child)

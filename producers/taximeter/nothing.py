@@ -1,0 +1,102 @@
+"""The run and the node of code that runs in none: they take every call, keep nothing, and count what they were told.
+
+The count is the process's (`unattributed` of every meter's counters): without a run there is no meter to ask.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+from typing import Self
+
+
+class _Unattributed:
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.count = 0
+        os.register_at_fork(after_in_child=self._forget)
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
+
+    def _forget(self) -> None:
+        self._lock = threading.RLock()
+        self.count = 0
+
+
+UNATTRIBUTED = _Unattributed()
+
+
+class NullNode:
+    """Has every method of `Node`. Records are counted as unattributed; the rest does nothing."""
+
+    node_id = ""
+    attempt = 0
+
+    def ai(self, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def http(self, *_counts: object, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def plugin(self, *_words: object, **_more: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def code(self, *_counts: object, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def breach(self, *_words: object, **_more: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def outcome(self, *_words: object, **_more: object) -> None:
+        """Nothing to set."""
+
+    def describe(self, **_words: object) -> None:
+        """Nothing to describe."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+
+NULL_NODE = NullNode()
+
+
+class NullRun:
+    """Has every method of `Run`; its nodes are `NullNode`s."""
+
+    run_id = ""
+
+    def node(self, *_words: object, **_more: object) -> NullNode:
+        """A node that keeps nothing."""
+        return NULL_NODE
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+
+NULL_RUN = NullRun()

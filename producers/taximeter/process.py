@@ -1,0 +1,26 @@
+"""Which process this is: a number that changes in every forked child.
+
+A node belongs to the process that started it, and an emitter's thread does not survive a fork. Both compare this
+number instead of asking the kernel for a pid on the hot path.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+
+_numbers = count(1)
+_epoch = next(_numbers)
+
+
+def epoch() -> int:
+    """This process's number: greater in a child than in any of its parents, never 0."""
+    return _epoch
+
+
+def _forked() -> None:
+    global _epoch
+    _epoch = next(_numbers)
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,54 @@
+"""The meter's own settings, read once at the edge from `TAXIMETER_METER_*`, and refused once with the reason."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from taximeter_schemas.errors import Misconfigured
+from taximeter_schemas.event import Context
+
+
+class WhenFull(StrEnum):
+    """What happens to an event for which there is no room."""
+
+    BLOCK = "block"
+    SHED = "shed"
+    SPILL = "spill"
+    DROP = "drop"
+
+
+# SHED and SPILL are words of the design that need the disk spool.
+_WORKING = frozenset({WhenFull.BLOCK, WhenFull.DROP})
+
+
+class MeterSettings(BaseSettings):
+    """How a meter behaves. Every field has an environment name: `TAXIMETER_METER_QUEUE_EVENTS` and so on."""
+
+    model_config = SettingsConfigDict(env_prefix="TAXIMETER_METER_", frozen=True, extra="ignore")
+
+    enabled: bool = Field(True, description="false: every hook works, nothing is emitted, no thread is started")
+    queue_events: int = Field(10_000, ge=1, le=10_000_000, description="events held in memory until they are stored")
+    when_full: WhenFull = Field(WhenFull.DROP, description="drop, or block for at most block_ms")
+    block_ms: int = Field(0, ge=0, le=60_000, description="how long a hook may wait for room, with when_full=block")
+    close_timeout_seconds: float = Field(5.0, ge=0, le=600, description="how long closing waits for the last events")
+    default_account_id: str = Field("", max_length=1_024, description="the account of runs that name none")
+    default_context: Context = Field(Context.CUSTOMER, description="the context of runs that name none")
+    redaction: bool = Field(True, description="remove secrets from error messages and other debug texts")
+
+
+def checked(settings: MeterSettings) -> MeterSettings:
+    """The settings, if they can be followed. Raises Misconfigured."""
+    if settings.when_full not in _WORKING:
+        raise Misconfigured(
+            f"TAXIMETER_METER_WHEN_FULL={settings.when_full.value} needs the disk spool, which this version lacks",
+            mend="set it to drop, or to block with TAXIMETER_METER_BLOCK_MS as the bound",
+        )
+    if settings.when_full is WhenFull.BLOCK and settings.block_ms == 0:
+        raise Misconfigured(
+            "TAXIMETER_METER_WHEN_FULL=block has a bound of 0 ms, which is to drop",
+            mend="set TAXIMETER_METER_BLOCK_MS to the longest time that a hook may wait, or set drop",
+        )
+    return settings

@@ -1,0 +1,78 @@
+"""Readers of what providers say was used: their words become ours. Pure, and without any provider's library.
+
+Each takes a `usage` as a mapping or as an SDK's object and gives keywords for `node.ai(...)`:
+
+    node.ai(provider="openai", model=answer.model, **from_openai(answer.usage))
+
+A use that is not stated gives `quality="missing"` with no counters: unknown is never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from taximeter.use import AiCounters
+from taximeter_schemas.event import Quality
+
+
+def from_openai(usage: object) -> AiCounters:
+    """Chat completions, embeddings and responses. Their input includes cached tokens, their output reasoning."""
+    read = _count(usage, "prompt_tokens", "input_tokens")
+    written = _count(usage, "completion_tokens", "output_tokens")
+    if read is None and written is None:
+        return {"quality": Quality.MISSING}
+    total = _count(usage, "total_tokens")
+    asked = _inner(usage, "prompt_tokens_details", "input_tokens_details")
+    answered = _inner(usage, "completion_tokens_details", "output_tokens_details")
+    return {
+        "input_tokens": read or 0,
+        "output_tokens": written or 0,
+        "cache_read_tokens": _count(asked, "cached_tokens") or 0,
+        "reasoning_tokens": _count(answered, "reasoning_tokens") or 0,
+        "total_tokens": (read or 0) + (written or 0) if total is None else total,
+        "quality": Quality.REPORTED,
+    }
+
+
+def from_anthropic(usage: object) -> AiCounters:
+    """Messages. Their input leaves cache reads and writes out; ours includes them."""
+    fresh = _count(usage, "input_tokens")
+    written = _count(usage, "output_tokens")
+    if fresh is None and written is None:
+        return {"quality": Quality.MISSING}
+    cache_read = _count(usage, "cache_read_input_tokens") or 0
+    cache_write = _count(usage, "cache_creation_input_tokens") or 0
+    read = (fresh or 0) + cache_read + cache_write
+    return {
+        "input_tokens": read,
+        "output_tokens": written or 0,
+        "cache_read_tokens": cache_read,
+        "cache_write_tokens": cache_write,
+        "total_tokens": read + (written or 0),
+        "quality": Quality.REPORTED,
+    }
+
+
+def _get(holder: object, name: str) -> object:
+    if isinstance(holder, Mapping):
+        return holder.get(name)
+    try:
+        return getattr(holder, name, None)
+    except Exception:  # noqa: BLE001 - a property of a foreign object may raise whatever it likes
+        return None
+
+
+def _count(holder: object, *names: str) -> int | None:
+    for name in names:
+        value = _get(holder, name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
+
+
+def _inner(holder: object, *names: str) -> object:
+    for name in names:
+        value = _get(holder, name)
+        if value is not None:
+            return value
+    return None

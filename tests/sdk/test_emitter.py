@@ -1,0 +1,395 @@
+"""The emitter: bounded, patient with a broker that fails, and done in time at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taximeter import Meter, MeterSettings
+from taximeter.emitter.transport import MemoryTransport
+from taximeter.emitter.worker import backoff
+from taximeter.testing import RecordedMeter
+from taximeter_schemas.codec import decode
+from taximeter_schemas.errors import Fenced, Misconfigured, Poison, Retryable
+from taximeter_schemas.registry import PackagedRegistry, Registry
+
+
+@pytest.fixture
+def transport() -> MemoryTransport:
+    return MemoryTransport()
+
+
+@pytest.fixture
+def meter(transport: MemoryTransport) -> Iterator[Meter]:
+    """A meter with room for ten events, closed without waiting."""
+    made = Meter(MeterSettings(queue_events=10), transport)
+    yield made
+    made.close(0)
+
+
+def _emit(meter: Meter, events: int) -> None:
+    with meter.run() as run:
+        for number in range(events):
+            with run.node(f"n{number}"):
+                pass
+
+
+def _node_ids(transport: MemoryTransport) -> list[str]:
+    return [decode(value, PackagedRegistry()).node_id for _, value in transport.stored]
+
+
+def test_the_bound_holds_for_what_waits_and_what_is_not_acknowledged(meter: Meter, transport: MemoryTransport) -> None:
+    """With a broker that says nothing, ten events are held; every further one is dropped and counted, nothing waits."""
+    transport.silent = True
+    _emit(meter, 25)
+    counters = meter.counters()
+    assert (counters.accepted, counters.queue_depth, dict(counters.dropped)) == (10, 10, {"full": 15})
+    assert not meter.flush(0)
+
+
+def test_events_go_out_in_their_order(meter: Meter, transport: MemoryTransport) -> None:
+    """First in, first out."""
+    _emit(meter, 8)
+    assert meter.flush(30)
+    assert _node_ids(transport) == [f"n{number}" for number in range(8)]
+
+
+@pytest.mark.parametrize("error", [Retryable("timed out"), Fenced("fenced")])
+def test_a_failed_delivery_is_sent_again(meter: Meter, transport: MemoryTransport, error: Exception) -> None:
+    """Until it is acknowledged, with the same bytes and so the same event id."""
+    transport.answers.extend([error, error, None])  # type: ignore[list-item]  # both are of our tree
+    _emit(meter, 1)
+    assert meter.flush(30)
+    counters = meter.counters()
+    assert (counters.failed, counters.retried, counters.produced, counters.acknowledged) == (2, 2, 3, 1)
+    assert len(transport.stored) == 1
+
+
+def test_an_event_that_can_never_be_stored_is_dropped_and_counted(meter: Meter, transport: MemoryTransport) -> None:
+    """It does not hold up the others."""
+    transport.answers.append(Poison("msg_size_too_large", "too large"))
+    _emit(meter, 3)
+    assert meter.flush(30)
+    assert meter.counters().dropped == {"refused": 1}
+    assert len(transport.stored) == 2
+
+
+def test_a_transport_that_is_full_is_waited_for(meter: Meter, transport: MemoryTransport) -> None:
+    """Nothing is lost by it, and hooks do not notice."""
+    transport.full = True
+    _emit(meter, 5)
+    assert not meter.flush(0.05)
+    transport.full = False
+    assert meter.flush(30)
+    assert len(transport.stored) == 5
+
+
+def test_a_registry_that_is_away_delays_and_loses_nothing(transport: MemoryTransport) -> None:
+    """Making the meter does not ask it; the worker asks until it answers."""
+
+    class Away(PackagedRegistry):
+        asked = 0
+
+        def current_id(self) -> int:
+            self.asked += 1
+            if self.asked < 3:
+                raise Retryable("the schema registry does not answer")
+            return 1
+
+    registry: Registry = Away()
+    with Meter(MeterSettings(), transport, lambda: registry) as meter:
+        _emit(meter, 2)
+        assert meter.flush(30)
+    assert len(transport.stored) == 2
+
+
+def test_a_worker_survives_what_it_does_not_expect(meter: Meter, transport: MemoryTransport) -> None:
+    """A bug in a transport delays; it does not end metering."""
+    transport.answers.append("nonsense")  # type: ignore[arg-type]  # the point
+    _emit(meter, 2)
+    assert meter.flush(30)
+    assert len(transport.stored) >= 1
+
+
+def test_flush_waits_for_what_came_before_it(meter: Meter, transport: MemoryTransport) -> None:
+    """A stream of later events does not keep it waiting."""
+    stop = threading.Event()
+
+    def stream() -> None:
+        while not stop.is_set():
+            _emit(meter, 1)
+
+    streaming = threading.Thread(target=stream)
+    streaming.start()
+    try:
+        assert meter.flush(30)
+    finally:
+        stop.set()
+        streaming.join()
+
+
+def test_blocking_waits_for_room_and_no_longer_than_its_bound(transport: MemoryTransport) -> None:
+    """With room in time nothing is dropped; without, the event is."""
+    transport.silent = True
+    settings_ = MeterSettings(queue_events=1, when_full="block", block_ms=60_000)
+    with Meter(settings_, transport) as meter:
+        _emit(meter, 1)
+        waiting = threading.Thread(target=_emit, args=(meter, 1))
+        waiting.start()
+        transport.silent = False
+        waiting.join()
+        assert meter.counters().accepted == 2
+    transport = MemoryTransport()
+    transport.silent = True
+    brief = Meter(MeterSettings(queue_events=1, when_full="block", block_ms=1), transport)
+    _emit(brief, 3)
+    assert brief.counters().dropped == {"full": 2}
+    brief.close(0)
+
+
+@pytest.mark.parametrize("word", ["shed", "spill"])
+def test_a_policy_that_does_not_work_yet_is_refused(word: str) -> None:
+    """The message says what to set instead."""
+    with pytest.raises(Misconfigured, match="disk spool") as caught:
+        Meter(MeterSettings(when_full=word), MemoryTransport())
+    assert "TAXIMETER_METER_BLOCK_MS" in caught.value.mend
+
+
+def test_closing_sends_the_last_events(transport: MemoryTransport) -> None:
+    """Also those that are being sent again; afterwards hooks work and are counted."""
+    meter = Meter(MeterSettings(), transport)
+    transport.answers.append(Retryable("once"))
+    _emit(meter, 5)
+    assert meter.close(30)
+    assert len(transport.stored) == 5
+    assert transport.closed
+    _emit(meter, 1)
+    assert meter.counters().dropped == {"closed": 1}
+    assert meter.close(0)
+
+
+def test_what_is_left_at_the_end_is_counted_and_said(
+    transport: MemoryTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broker that never answers costs the bound, not more, and the loss is not silent."""
+    transport.down = True
+    meter = Meter(MeterSettings(), transport)
+    _emit(meter, 3)
+    assert not meter.close(0.1)
+    assert meter.counters().lost_at_exit == 3
+    assert "3 events were not acknowledged" in caplog.text
+
+
+def test_a_meter_without_events_starts_no_thread(transport: MemoryTransport) -> None:
+    """The thread comes with the first event."""
+    before = threading.active_count()
+    meter = Meter(MeterSettings(), transport)
+    assert threading.active_count() == before
+    assert meter.close(0)
+
+
+def test_accepted_events_are_all_accounted_for() -> None:
+    """accepted = acknowledged + dropped later + held."""
+
+    @settings(max_examples=40, deadline=None)
+    @given(st.lists(st.sampled_from([None, "again", "never"]), max_size=12), st.integers(0, 8), st.integers(1, 5))
+    def holds(answers: list[str | None], events: int, room: int) -> None:
+        transport = MemoryTransport()
+        errors = {"again": Retryable("again"), "never": Poison("never", "never"), None: None}
+        transport.answers.extend(errors[answer] for answer in answers)
+        meter = Meter(MeterSettings(queue_events=room), transport)
+        _emit(meter, events)
+        meter.close(0.2)
+        counters = meter.counters()
+        assert counters.accepted + counters.dropped.get("full", 0) == events
+        late = counters.dropped.get("refused", 0) + counters.dropped.get("invalid", 0)
+        assert counters.accepted == counters.acknowledged + late + counters.queue_depth
+        assert counters.acknowledged == len(transport.stored)
+        assert counters.lost_at_exit == counters.queue_depth
+
+    holds()
+
+
+def test_pauses_grow_and_have_an_end() -> None:
+    """From a tenth of a second to half a minute."""
+    pauses = [backoff(tries) for tries in range(1, 100)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (0.1, 30.0)
+
+
+def test_a_signal_handler_may_end_a_node(recorded: RecordedMeter) -> None:
+    """A handler that runs in the middle of a hook of the same thread does not lock up."""
+    handled = 0
+
+    def handle(*_: object) -> None:
+        nonlocal handled
+        _emit(recorded.meter, 1)
+        node.http()
+        handled += 1
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)
+
+    before = signal.signal(signal.SIGVTALRM, handle)
+    with recorded.meter.run() as run, run.node("recorded on") as node:
+        try:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.001)
+            for _ in range(500):
+                node.http()
+                _emit(recorded.meter, 1)
+        finally:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, before)
+    events = recorded.events
+    assert sum(event.executions for event in events) == 500 + handled + 1
+    assert sum(event.http.requests for event in events if event.http) == 500 + handled
+    assert len({event.event_id for event in events}) == len(events)
+    assert recorded.meter.counters().hook_errors == 0
+
+
+_PREFORK = """
+import os, sys, threading
+from taximeter import Meter, MeterSettings, NodeHooks, current_node
+from taximeter.emitter.transport import MemoryTransport
+
+transport = MemoryTransport()
+meter = Meter(MeterSettings(), transport)
+hooks = NodeHooks(meter)
+hooks.on_node_started("r", "callback")
+with meter.run(run_id="parent") as run:
+    node = run.node("across")
+    with node:
+        node.http()
+        transport.silent = True
+        with run.node("unsent"):
+            pass
+        child = os.fork()
+        if child == 0:
+            transport.silent = False
+            current_node().http(requests=10)      # the parent's node: emitted at once as usage
+    if child == 0:
+        hooks.on_node_started("c", "own")
+        hooks.on_node_completed("c", "own")
+        with meter.run(run_id="child") as own, own.node("n"):
+            pass
+        assert meter.flush(30)
+        from taximeter_schemas.codec import decode
+        from taximeter_schemas.registry import PackagedRegistry
+        events = [decode(value, PackagedRegistry()) for _, value in transport.stored]
+        assert [(e.run_id, e.node_id, e.executions) for e in events if e.kind == "node"] == [
+            ("c", "own", 1), ("child", "n", 1)], events
+        assert [e.http.requests for e in events if e.kind == "usage"] == [10], events
+        assert meter.counters().accepted == 3
+        sys.exit(7)
+transport.silent = False
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert meter.flush(30)
+assert meter.counters().accepted == 2
+print("both")
+"""
+
+_KAFKA_FORK = """
+import os, sys
+from taximeter import Meter
+meter = Meter.from_environment()
+def emit():
+    with meter.run() as run, run.node("n"):
+        pass
+emit()
+while not meter.counters().produced:
+    pass
+child = os.fork()
+emit()
+if child == 0:
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("both")
+"""
+
+
+def _python(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
+        capture_output=True, text=True, timeout=120, check=False, env=os.environ | variables,
+    )  # fmt: skip
+
+
+def test_a_forked_child_has_an_emitter_of_its_own() -> None:
+    """Nothing of the parent's is sent twice, no node is ended twice, and both go on metering."""
+    done = _python(_PREFORK)
+    assert (done.returncode, done.stdout) == (0, "both\n"), done.stderr
+
+
+def test_a_fork_with_a_live_kafka_client_ends_cleanly() -> None:
+    """The child never touches the parent's client, not even to destroy it; both exit within their bound."""
+    done = _python(_KAFKA_FORK, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", TAXIMETER_METER_CLOSE_TIMEOUT_SECONDS="0.2")
+    assert (done.returncode, done.stdout) == (0, "both\n"), done.stderr
+
+
+def test_a_dead_broker_neither_blocks_nor_litters() -> None:
+    """A meter without a broker is made, used and left within the bound; standard error has at most our few lines."""
+    script = (
+        "import logging; logging.basicConfig()\n"
+        "from taximeter import Meter\n"
+        "meter = Meter.from_environment()\n"
+        "with meter.run() as run:\n"
+        "    for _ in range(100):\n"
+        "        with run.node('n'):\n"
+        "            pass\n"
+        "assert meter.counters().accepted == 100\n"
+        "print('done')"
+    )
+    done = _python(script, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", TAXIMETER_METER_CLOSE_TIMEOUT_SECONDS="0.5")
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+    assert "100 events were not acknowledged" in done.stderr
+    assert len(done.stderr.splitlines()) <= 6, done.stderr
+
+
+def test_events_of_the_last_moment_are_sent_at_exit() -> None:
+    """The exit of the interpreter closes the meter."""
+    script = (
+        "import atexit\n"
+        "from taximeter import Meter, MeterSettings\n"
+        "from taximeter.emitter.transport import MemoryTransport\n"
+        "transport = MemoryTransport()\n"
+        "atexit.register(lambda: print(len(transport.stored)))\n"
+        "import taximeter.emitter.background\n"
+        "meter = Meter(MeterSettings(), transport)\n"
+        "with meter.run() as run, run.node('n'):\n"
+        "    pass\n"
+    )
+    done = _python(script)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TAXIMETER_METER_QUEUE_EVENTS", "0"),
+        ("TAXIMETER_METER_WHEN_FULL", "spill"),
+        ("KAFKA_OPTIONS", '{"no.such.option": "1"}'),
+        ("KAFKA_SECURITY_PROTOCOL", "carrier_pigeon"),
+    ],
+)
+def test_wrong_settings_are_refused_once_with_the_mend(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making the meter is the one place that raises, and it raises Misconfigured."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(Misconfigured, match="mend: "):
+        Meter.from_environment()
+
+
+def test_a_secret_in_the_settings_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is the value that was wrong, as it may be one."""
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "hunter2-hunter2")
+    monkeypatch.setenv("TAXIMETER_METER_QUEUE_EVENTS", "hunter2-hunter2")
+    with pytest.raises(Misconfigured) as caught:
+        Meter.from_environment()
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,47 @@
+"""What `import taximeter` offers and what it costs to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import taximeter
+
+_HEAVY = {
+    "confluent_kafka", "fastavro", "httpx", "httpx2", "requests", "urllib3", "openai", "anthropic", "wrapt", "typer",
+    "rich", "structlog", "clickhouse_connect", "chdb", "prometheus_client", "tiktoken", "numpy", "pandas",
+}  # fmt: skip
+
+
+def test_the_public_face_is_pinned() -> None:
+    """These names and no others are promised; a change here is a change for every user."""
+    assert taximeter.__all__ == [
+        "AsyncNodeHooks",
+        "Meter",
+        "MeterSettings",
+        "NodeHooks",
+        "current_node",
+        "current_run",
+    ]
+    assert all(hasattr(taximeter, name) for name in taximeter.__all__)
+
+
+def test_importing_taximeter_loads_no_heavy_module() -> None:
+    """An executor that imports us pays for no Kafka client, Avro library, HTTP library or other optional module."""
+    script = "import sys, taximeter; print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not _HEAVY & set(done.stdout.split())
+
+
+def test_importing_taximeter_starts_nothing() -> None:
+    """No thread runs and no socket is open after the import."""
+    script = (
+        "import threading, os, taximeter; "
+        "links = [os.readlink(f'/proc/self/fd/{fd}') for fd in os.listdir('/proc/self/fd') if int(fd) < 64 "
+        "and os.path.exists(f'/proc/self/fd/{fd}')]; "
+        "print(threading.active_count(), sum(link.startswith('socket') for link in links))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout.split() == ["1", "0"]

@@ -1,0 +1,46 @@
+"""Finding the bad records of a refused batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.sink.records import BAD, events, value_of
+
+from taximeter_consumers.sink import sift
+from taximeter_schemas import avro_files
+from taximeter_schemas.registry import PackagedRegistry
+
+
+@given(st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), min_size=1))))
+def test_halving_finds_exactly_the_bad_ones(case: tuple[int, set[int]]) -> None:
+    """Whatever their number and place, the bad records and only they are found."""
+    count, bad = case
+    trials = 0
+
+    def refuses(some: Sequence[int]) -> bool:
+        nonlocal trials
+        trials += 1
+        return not bad.isdisjoint(some)
+
+    assert sift.refused_ones(range(count), refuses) == sorted(bad)
+    assert trials <= 2 * len(bad) * (count.bit_length() + 1)
+
+
+@pytest.mark.parametrize("kind", sorted(BAD))
+def test_every_kind_of_bad_record_has_its_reason(kind: str) -> None:
+    """The reason in a dead letter's header says what is wrong, in one word."""
+    reason, spoil = BAD[kind]
+    value = value_of(events(1, seed=3)[0])
+    assert sift.reason(spoil(value), PackagedRegistry()).reason == reason
+
+
+def test_good_records_are_grouped_and_readable() -> None:
+    """Nothing is set aside where nothing is wrong."""
+    values = [value_of(event) for event in events(50, seed=4)]
+    sifted = sift.by_schema(values)
+    assert sifted.bad == {}
+    assert dict(sifted.groups) == {1: list(range(50))}
+    assert sift.unreadable(values, range(50), avro_files.parsed(1)) == {}
