@@ -1,0 +1,48 @@
+# Taximeter. `make help` explains every target. All of them set up what they need in .venv, from constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format unit bench-pipeline clean
+
+help: ## Explain every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || \
+		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(READY) ## Make .venv with the pinned dependencies
+
+demo: setup ## Start real servers, run an instrumented executor, show what it cost, check it (ARGS="--json", "--keep")
+	@$(BIN)/taximeter demo $(ARGS)
+
+test: setup lint ## Lint, types, import contracts and every test (ARGS="-k sink")
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## Style, formatting, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy -p examples
+	$(BIN)/lint-imports
+
+format: $(READY) ## Put the code into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+unit: $(READY) ## The tests that need no server
+	$(BIN)/python -m pytest -m 'not integration' $(ARGS)
+
+bench-pipeline: setup ## Emitted to visible in the rollups: events per second and freshness (ARGS="--events 100000")
+	$(BIN)/python -m bench.pipeline $(ARGS)
+
+clean: ## Remove .venv, caches and benchmark results
+	rm -rf $(VENV) bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
