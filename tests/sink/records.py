@@ -55,7 +55,7 @@ def value_of(event: MeterEvent) -> bytes:
 def _with_id(value: bytes, text: bytes) -> bytes:
     """The value with its event id (36 characters after their length, 72 in zigzag) replaced."""
     at = value.index(b"\x48", 5)
-    while not value[at + 1 : at + 37].count(b"-") == 4:
+    while value[at + 1 : at + 37].count(b"-") != 4:
         at = value.index(b"\x48", at + 1)
     return value[: at + 1] + text + value[at + 37 :]
 

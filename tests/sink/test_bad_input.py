@@ -80,7 +80,7 @@ class _NewerRegistry:
 
 
 def test_a_newer_version_is_read_where_the_registry_knows_it(pipeline: Pipeline) -> None:
-    """Producers may be ahead of the sink: what it does not know is skipped, the rest is stored, mixed with version 1."""
+    """Producers may be ahead of the sink: what it does not know is skipped, the rest is stored beside version 1."""
     registry = _NewerRegistry()
     made = events(40, seed=12)
     old, new = made[:20], made[20:]

@@ -55,7 +55,7 @@ def require_jars(cache: Path, report: Callable[[str], None]) -> Path:
     with (cache.parent / f"{cache.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_complete(cache):
-            report(f"fetching Apache Kafka {kafka_version()} with Maven (once, about 90 MB)")
+            report(f"fetching Apache Kafka {kafka_version()} with Maven (once, about 45 MB)")
             _fetch(cache)
     return libs
 

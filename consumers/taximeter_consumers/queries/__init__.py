@@ -1,0 +1,29 @@
+"""What people ask the rollups: one SQL file and one typed function per report. Only views are read."""
+
+from taximeter_consumers.queries.reports import (
+    Filter,
+    Row,
+    dearest_nodes,
+    models,
+    node_types,
+    nodes_of_run,
+    run,
+    runs,
+    totals,
+    users,
+    workflows,
+)
+
+__all__ = [
+    "Filter",
+    "Row",
+    "dearest_nodes",
+    "models",
+    "node_types",
+    "nodes_of_run",
+    "run",
+    "runs",
+    "totals",
+    "users",
+    "workflows",
+]

@@ -1,0 +1,174 @@
+"""Reads a topic without leaving a trace: partitions are assigned, no group is joined, no offset is ever committed.
+
+Memory holds one batch of messages and what librdkafka prefetches, which is bounded. A broker that stops answering in
+the middle of a range ends the reading with Retryable; nothing has to be cleaned up, the same range can be read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+
+from taximeter_consumers.replay.topic_range import Found, Span, TopicRange, chosen_partitions, resolve
+from taximeter_consumers.sink.group import translate
+from taximeter_schemas.errors import Misconfigured, Retryable
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+    from taximeter_schemas.settings import KafkaSettings
+
+BATCH = 1_000
+_LOOK_SECONDS = 15.0
+_POLL_SECONDS = 0.2
+_STALL_SECONDS = 60.0
+_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes begin with an underscore
+_QUIET = logging.getLogger("taximeter.kafka.reader")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+class TopicReader:
+    """Reads one topic. Raises Misconfigured when it does not exist, Retryable when nobody answers."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self.topic = topic
+        config: dict[str, Any] = {
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.message.max.bytes": 1_048_576,
+            "fetch.wait.max.ms": 100,
+            **kafka.client_config(),
+            "client.id": "taximeter-reader",
+            "group.id": f"taximeter-reader-{secrets.token_hex(8)}",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+        }
+        try:
+            self._consumer = Consumer(config, logger=_QUIET)
+        except KafkaException as error:
+            raise Misconfigured(
+                f"the Kafka client refuses its settings: {error.args[0].str()}", mend="look at the KAFKA_* variables"
+            ) from error
+        self.partitions = self._look(kafka)
+
+    def close(self) -> None:
+        """Lets go of the connections."""
+        self._consumer.close()
+
+    def spans(self, wanted: TopicRange) -> list[Span]:
+        """What `wanted` means now, one span for each chosen partition."""
+        chosen = chosen_partitions(wanted, self.partitions)
+        since = self._offsets_at(wanted.since, chosen)
+        until = self._offsets_at(wanted.until, chosen)
+        return [
+            resolve(wanted, partition, Found(low, high, since[partition], until[partition]))
+            for partition, (low, high) in self._ends(chosen).items()
+        ]
+
+    def read(self, spans: Sequence[Span]) -> Iterator[Message]:
+        """Every message of the spans, in the order of each partition; ends by itself."""
+        ends = {span.partition: span.end for span in spans if not span.is_empty}
+        self._consumer.assign(
+            [TopicPartition(self.topic, span.partition, span.first) for span in spans if not span.is_empty]
+        )
+        heard = time.monotonic()
+        while ends:
+            batch = self._consumer.consume(BATCH, _POLL_SECONDS)
+            if batch:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _STALL_SECONDS:
+                raise Retryable(f"Kafka sent nothing of {self.topic} for {_STALL_SECONDS:.0f} s")
+            for message in batch:
+                partition, offset = message.partition(), message.offset()
+                if partition is None or partition not in ends:
+                    continue
+                error = message.error()
+                if error is not None and error.code() != _EOF:
+                    raise translate(error)
+                if offset is None:
+                    continue
+                if error is None and offset < ends[partition]:
+                    yield message
+                # The word of a partition's end carries the offset after its last record. It counts, because markers of
+                # Kafka's own at the end are never delivered; one that comes too early (Tansu sends such) does not.
+                if (offset if error is not None else offset + 1) >= ends[partition]:
+                    del ends[partition]
+                    self._consumer.incremental_unassign([TopicPartition(self.topic, partition)])
+
+    def follow(self, from_beginning: bool) -> Iterator[Message | None]:
+        """Every message from now on, or from the beginning; None whenever a moment passes without one. Never ends."""
+        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
+        self._consumer.assign([TopicPartition(self.topic, partition, start) for partition in sorted(self.partitions)])
+        while True:
+            message = self._consumer.poll(_POLL_SECONDS)
+            error = None if message is None else message.error()
+            if error is not None and error.code() != _EOF and not error.retriable():
+                raise translate(error)
+            yield message if error is None else None
+
+    def _look(self, kafka: KafkaSettings) -> frozenset[int]:
+        try:
+            topics = self._consumer.list_topics(timeout=_LOOK_SECONDS).topics
+        except KafkaException as error:
+            raise Retryable(
+                f"Kafka at {kafka.bootstrap_servers} does not answer ({error.args[0].name()});"
+                " start the local stack with `taximeter up`, or set KAFKA_BOOTSTRAP_SERVERS"
+            ) from error
+        if self.topic not in topics:
+            raise Misconfigured(
+                f"the topic {self.topic} does not exist on {kafka.bootstrap_servers}",
+                mend="create it with `taximeter topics create`, or name another with --topic",
+            )
+        return frozenset(topics[self.topic].partitions)
+
+    def _ends(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        """The first offset of each partition and the one after its last, as a fetch sees them.
+
+        The end that is asked for directly is not enough: Tansu then names the first record of the last batch.
+        """
+        listed = {partition: self._watermarks(partition, cached=False) for partition in partitions}
+        self._consumer.assign([TopicPartition(self.topic, partition, high) for partition, (_, high) in listed.items()])
+        waiting, until = set(partitions), time.monotonic() + _LOOK_SECONDS
+        while waiting:
+            if time.monotonic() > until:
+                raise Retryable(f"Kafka does not say where partition {min(waiting)} of {self.topic} ends")
+            waiting -= {message.partition() for message in self._consumer.consume(BATCH, _POLL_SECONDS)}
+        ends = {
+            partition: (low, max(high, self._watermarks(partition, cached=True)[1]))
+            for partition, (low, high) in listed.items()
+        }
+        self._consumer.unassign()
+        return ends
+
+    def _watermarks(self, partition: int, *, cached: bool) -> tuple[int, int]:
+        place = TopicPartition(self.topic, partition)
+        try:
+            ends = self._consumer.get_watermark_offsets(place, timeout=_LOOK_SECONDS, cached=cached)
+        except KafkaException as error:
+            raise translate(error.args[0]) from error
+        if ends is None:
+            raise Retryable(f"Kafka does not say where partition {partition} of {self.topic} ends")
+        return ends
+
+    def _offsets_at(self, moment: datetime | None, partitions: Sequence[int]) -> dict[int, int | None]:
+        """The first offset of each partition that arrived at `moment` or later."""
+        if moment is None:
+            return dict.fromkeys(partitions)
+        millis = int(moment.timestamp() * 1000)
+        asked = [TopicPartition(self.topic, partition, millis) for partition in partitions]
+        try:
+            answers = self._consumer.offsets_for_times(asked, timeout=_LOOK_SECONDS)
+        except KafkaException as error:
+            raise translate(error.args[0]) from error
+        for answer in answers:
+            if answer.error is not None:
+                raise translate(answer.error)
+        return {answer.partition: answer.offset if answer.offset >= 0 else None for answer in answers}

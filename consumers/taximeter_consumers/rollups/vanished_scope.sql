@@ -1,0 +1,2 @@
+-- The rows of a rollup that the tick's batches touch.
+(account_id, $key) IN (SELECT account_id, $expression FROM ($touched))

@@ -1,0 +1,45 @@
+"""`taximeter`, the command line: every command registers itself here. What a command needs it imports when it runs."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from taximeter_infra.cli import aggregate, demo, migrate, replay, report, simulate, sink, sql, stack, tail, topics
+
+app = typer.Typer(
+    name="taximeter",
+    help="A meter for AI workflow runs: what every node used, what it cost, counted once.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"taximeter {version('taximeter')}")
+        raise typer.Exit
+
+
+@app.callback()
+def taximeter(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    """See the commands' own help: `taximeter COMMAND --help`."""
+    # Its complaints about lost connections would stand between our lines on standard error.
+    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+
+
+for module in (stack, demo, topics, migrate, simulate, sink, aggregate, report, tail, replay, sql):
+    module.register(app)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,106 @@
+"""`taximeter demo`: the whole pipeline on real servers, in a minute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from taximeter_infra.cli.failures import ExitCode, told_plainly
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from taximeter_infra.demo.pipeline import DemoPlan, DemoResult
+
+
+@told_plainly
+def demo(
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="How many workflow runs")] = 60,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same runs")] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up and print its addresses")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data and logs go [default: a temporary directory]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables")] = False,
+) -> None:
+    """Run an instrumented executor against real servers and show what it cost.
+
+    Starts a broker, ClickHouse, the sink and the aggregator; runs the example executor over workflows with AI, HTTP,
+    code and plugin nodes; waits for the rollups; prints them; and checks them against the executor's own count. Exit
+    code 3 when a check does not hold.
+
+    \b
+    Examples:
+      taximeter demo
+      taximeter demo --runs 200 --seed 7 --json
+      taximeter demo --keep     # then: taximeter report runs; taximeter down
+    """
+    from uuid import uuid4
+
+    from taximeter_infra.demo.executor import Workload, examples_root
+    from taximeter_infra.demo.pipeline import DemoPlan
+    from taximeter_infra.demo.show import as_report, show_result
+
+    examples_root()
+    workload = Workload(runs, seed, f"demo-{uuid4().hex[:8]}")
+    result = _with_progress(DemoPlan(workload, keep, data_dir))
+    if as_json:
+        from taximeter_infra.cli.report_view import print_json
+
+        print_json(as_report(result))
+    else:
+        show_result(result, kept=keep)
+    if not all(check.holds for check in result.checks):
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _with_progress(plan: DemoPlan) -> DemoResult:
+    """Runs the demo with a progress display on stderr, so that --json keeps stdout to itself."""
+    from rich.console import Console
+
+    from taximeter_infra.demo.pipeline import Progress, run_demo
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return run_demo(plan, _plain_progress(console, plan.workload.runs))
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        task = bars.add_task("", total=plan.workload.runs)
+
+        def phase(name: str) -> None:
+            bars.update(task, description=name)
+
+        def run_finished(_: dict[str, Any]) -> None:
+            bars.advance(task)
+
+        return run_demo(plan, Progress(phase, run_finished))
+
+
+def _plain_progress(console: Console, runs: int) -> Any:
+    from taximeter_infra.demo.pipeline import Progress
+
+    done = 0
+
+    def run_finished(_: dict[str, Any]) -> None:
+        nonlocal done
+        done += 1
+        if done % 20 == 0 or done == runs:
+            console.print(f"  {done} of {runs} runs", highlight=False)
+
+    return Progress(lambda name: console.print(name, highlight=False), run_finished)
+
+
+def register(app: typer.Typer) -> None:
+    """Put this command on the app."""
+    app.command()(demo)

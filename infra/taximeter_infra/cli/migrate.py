@@ -1,0 +1,59 @@
+"""`taximeter migrate`: tables and views of ClickHouse, and the first price book."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from taximeter_infra.cli.failures import told_plainly
+
+
+@told_plainly
+def migrate(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be applied, and apply nothing")] = False,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Replicated tables on this cluster of system.clusters")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text")] = False,
+) -> None:
+    """Create or update the database; what was applied before is left alone. Then load the price book's new rates.
+
+    \b
+    Examples:
+      taximeter migrate
+      taximeter migrate --dry-run --json
+      CLICKHOUSE_URL=https://user:password@ch.internal:8443 taximeter migrate --cluster main
+    """
+    from taximeter_consumers.clickhouse import connect
+    from taximeter_consumers.pricing.book import load_book
+    from taximeter_infra import migrate as migrations
+    from taximeter_infra.cli import context
+
+    settings = context.clickhouse_settings()
+    engines = migrations.single_server() if cluster is None else migrations.cluster(cluster)
+    applied = migrations.migrate(settings, engines, dry_run=dry_run)
+    rates = 0
+    if not dry_run:
+        clickhouse = connect(settings)
+        try:
+            rates = load_book(clickhouse)
+        finally:
+            clickhouse.close()
+    names = [migration.name for migration in applied]
+    if as_json:
+        outcome = {"database": settings.database, "dry_run": dry_run, "migrations": names, "rates_added": rates}
+        typer.echo(json.dumps(outcome, indent=2))
+        return
+    for name in names:
+        typer.echo(f"{'would apply' if dry_run else 'applied'} {name}")
+    if not names:
+        typer.echo(f"{settings.database} is up to date")
+    if rates:
+        typer.echo(f"added {rates} rates to the price book")
+
+
+def register(app: typer.Typer) -> None:
+    """Put this command on the app."""
+    app.command()(migrate)

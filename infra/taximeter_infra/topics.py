@@ -1,0 +1,196 @@
+"""The topics: created where they are missing, left alone where they exist.
+
+Brokers stamp records with the time of arrival (`LogAppendTime`), so an event with an old date is never deleted early.
+A broker that refuses these settings gets the topics without them, and the report says which it refused.
+Two runs at once, and a run after a crash, are safe: what exists is taken as it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, though its stubs do not re-export all
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+)
+
+from taximeter_infra.quiet_kafka import QUIET
+from taximeter_schemas.errors import Misconfigured, Retryable, TaximeterError
+
+if TYPE_CHECKING:
+    from taximeter_schemas.settings import KafkaSettings, TopicSettings
+
+DEAD_LETTER_PARTITIONS = 3
+DEAD_LETTER_RETENTION_DAYS = 90
+_TIMEOUT_SECONDS = 15.0
+_BEAT_SECONDS = 0.05
+_HOUR_MS = 3_600_000
+
+_REFUSED: Final = {KafkaError.INVALID_CONFIG, KafkaError.INVALID_REQUEST, KafkaError.UNSUPPORTED_VERSION}
+_MENDS: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to create topics, or let somebody create them who may",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user to create topics, or let somebody create them who may",
+    KafkaError.INVALID_PARTITIONS: "choose another TAXIMETER_TOPIC_PARTITIONS",
+    KafkaError.INVALID_REPLICATION_FACTOR: "set default.replication.factor of the brokers to what they can hold",
+    KafkaError.POLICY_VIOLATION: "create the topics by the rules of this cluster; Taximeter takes them as they are",
+    KafkaError.TOPIC_EXCEPTION: "choose another name in TAXIMETER_TOPIC_EVENTS or TAXIMETER_TOPIC_DEAD_LETTERS",
+    KafkaError._AUTHENTICATION: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",  # noqa: SLF001 - librdkafka's name
+    KafkaError.SASL_AUTHENTICATION_FAILED: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
+}
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic as Taximeter wants it."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+@dataclass
+class TopicsReport:
+    """What happened to each topic; `refused` names the settings that the broker would not take."""
+
+    created: list[str] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as it is. `records` counts offsets between the ends, so it is high where Kafka itself wrote some."""
+
+    name: str
+    partitions: int
+    records: int
+    timestamp_type: str
+    retention_ms: str
+
+
+def wanted(topics: TopicSettings) -> list[TopicSpec]:
+    """The topics of the pipeline."""
+
+    def config(hours: int) -> dict[str, str]:
+        return {
+            "cleanup.policy": "delete",
+            "message.timestamp.type": "LogAppendTime",
+            "retention.ms": str(hours * _HOUR_MS),
+        }
+
+    return [
+        TopicSpec(topics.events, topics.partitions, config(topics.retention_hours)),
+        TopicSpec(
+            topics.dead_letters,
+            DEAD_LETTER_PARTITIONS,
+            config(max(topics.retention_hours, DEAD_LETTER_RETENTION_DAYS * 24)),
+        ),
+    ]
+
+
+def ensure_topics(kafka: KafkaSettings, topics: TopicSettings) -> TopicsReport:
+    """Creates what is missing and waits until every partition has a leader. Raises Retryable or Misconfigured."""
+    admin = _admin(kafka)
+    report = TopicsReport()
+    present = _partitions(admin)
+    for spec in wanted(topics):
+        if spec.name in present:
+            report.existing.append(spec.name)
+        else:
+            _create(admin, spec, report)
+    _wait_for_leaders(admin, report.created)
+    return report
+
+
+def describe_topics(kafka: KafkaSettings, topics: TopicSettings) -> list[TopicState]:
+    """The topics that exist, as they are. Raises Retryable or Misconfigured."""
+    admin = _admin(kafka)
+    present = _partitions(admin)
+    return [_describe(admin, spec.name, present[spec.name]) for spec in wanted(topics) if spec.name in present]
+
+
+def translated(error: KafkaError) -> TaximeterError:
+    """The error of ours for one of the admin client's."""
+    if error.code() in _MENDS:
+        return Misconfigured(f"Kafka says {error.name()}: {error.str()}", mend=_MENDS[error.code()])
+    return Retryable(f"Kafka does not answer as it should ({error.name()}: {error.str()})")
+
+
+def _admin(kafka: KafkaSettings) -> AdminClient:
+    try:
+        return AdminClient({**kafka.client_config()}, logger=QUIET)
+    except KafkaException as error:
+        raise Misconfigured(
+            f"the Kafka client refuses its settings: {error.args[0].str()}", mend="look at the KAFKA_* variables"
+        ) from error
+
+
+def _partitions(admin: AdminClient) -> dict[str, int]:
+    """Topic to the number of its partitions; 0 while one of them has no leader."""
+    try:
+        found = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
+    except KafkaException as error:
+        raise translated(error.args[0]) from error
+    return {
+        name: len(topic.partitions) if all(part.leader >= 0 for part in topic.partitions.values()) else 0
+        for name, topic in found.items()
+    }
+
+
+def _create(admin: AdminClient, spec: TopicSpec, report: TopicsReport) -> None:
+    for config in (spec.config, {}):
+        topic = NewTopic(spec.name, num_partitions=spec.partitions, config=dict(config))
+        try:
+            admin.create_topics([topic], request_timeout=_TIMEOUT_SECONDS)[spec.name].result()
+        except KafkaException as error:
+            refusal: KafkaError = error.args[0]
+            if refusal.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                report.existing.append(spec.name)
+                return
+            if config and refusal.code() in _REFUSED:
+                report.refused[spec.name] = sorted(config)
+                continue
+            raise translated(refusal) from error
+        report.created.append(spec.name)
+        return
+
+
+def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
+    until = time.monotonic() + _TIMEOUT_SECONDS
+    while names and not all(_partitions(admin).get(name) for name in names):
+        if time.monotonic() > until:
+            raise Retryable(f"the new topics {', '.join(names)} have no leader yet")
+        time.sleep(_BEAT_SECONDS)
+
+
+def _describe(admin: AdminClient, name: str, partitions: int) -> TopicState:
+    ends: dict[str, int] = {}
+    places = [TopicPartition(name, partition) for partition in range(partitions)]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+    first = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library's gap
+    last = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the same
+    try:
+        for label, end in (("low", first), ("high", last)):
+            asked = admin.list_offsets(dict.fromkeys(places, end), request_timeout=_TIMEOUT_SECONDS)
+            ends[label] = sum(answer.result().offset for answer in asked.values())
+        config = admin.describe_configs([resource], request_timeout=_TIMEOUT_SECONDS)[resource].result()
+    except KafkaException as error:
+        raise translated(error.args[0]) from error
+    setting = {key: entry.value for key, entry in config.items()}
+    return TopicState(
+        name,
+        partitions,
+        ends["high"] - ends["low"],
+        setting.get("message.timestamp.type") or "unknown",
+        setting.get("retention.ms") or "unknown",
+    )
