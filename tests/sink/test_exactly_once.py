@@ -206,3 +206,40 @@ def test_two_sinks_share_the_work(pipeline: Pipeline) -> None:
     first.communicate()
     assert (first.returncode, second.returncode) == (0, 0)
     assert pipeline.sums() == _expected(made)
+
+
+def test_caught_up_means_the_whole_topic(pipeline: Pipeline) -> None:
+    """`--until-caught-up` beside a sink that is stuck with its partitions waits for these too, and stores them then."""
+    made = events(1_000, seed=10)
+    pipeline.produce([value_of(event) for event in made[:500]])
+    stuck = _sink_process(pipeline)
+    try:
+        assert wait_until(lambda: pipeline.physical_rows() == 500, 60)
+        stuck.send_signal(signal.SIGSTOP)
+        pipeline.produce([value_of(event) for event in made[500:]])
+        counters = pipeline.run()
+    finally:
+        stuck.send_signal(signal.SIGKILL)
+        stuck.communicate()
+    assert counters.records >= 500
+    assert pipeline.sums() == _expected(made)
+    assert pipeline.physical_rows() == 1_000
+
+
+def test_a_zombie_changes_nothing(pipeline: Pipeline) -> None:
+    """A sink that sleeps past its session in the middle of its work, and wakes when another has taken over."""
+    made = events(12_000, seed=14)
+    pipeline.produce([value_of(event) for event in made])
+    zombie = _sink_process(pipeline)
+    assert wait_until(lambda: pipeline.physical_rows() >= 1_000, 60)
+    zombie.send_signal(signal.SIGSTOP)
+    pipeline.run()
+    assert pipeline.physical_rows() == 12_000
+    zombie.send_signal(signal.SIGCONT)
+    pipeline.produce([value_of(event) for event in events(13_000, seed=14)[12_000:]])
+    pipeline.run()
+    zombie.send_signal(signal.SIGTERM)
+    zombie.communicate()
+    assert zombie.returncode == 0
+    assert pipeline.sums()[0] == 13_000
+    assert pipeline.physical_rows() == 13_000

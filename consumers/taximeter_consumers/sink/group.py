@@ -11,7 +11,7 @@ from taximeter_consumers.sink.intent import Intent, from_metadata
 from taximeter_schemas.errors import Fenced, Misconfigured, Retryable, TaximeterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from taximeter_consumers.sink.settings import SinkSettings
     from taximeter_schemas.settings import KafkaSettings
@@ -79,6 +79,22 @@ def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[
             raise translate(entry.error)
         standing[entry.partition] = (entry.offset, from_metadata(entry.metadata, entry.offset))
     return standing
+
+
+def behind(consumer: Consumer, topic: str, apart_from: Container[int]) -> list[int]:
+    """The partitions whose committed offset has not reached the end of the log. Raises Retryable or Misconfigured."""
+    try:
+        numbers = consumer.list_topics(topic, timeout=15).topics[topic].partitions
+        places = [TopicPartition(topic, number) for number in numbers if number not in apart_from]
+        ends = {place.partition: consumer.get_watermark_offsets(place, timeout=15) for place in places}
+    except KafkaException as error:
+        raise translate(error.args[0]) from error
+    late = []
+    for number, (offset, _) in (committed(consumer, places) if places else {}).items():
+        low, high = ends[number]
+        if max(offset, low) < high:
+            late.append(number)
+    return late
 
 
 def commit(consumer: Consumer, topic: str, positions: Mapping[int, tuple[int, str]]) -> None:

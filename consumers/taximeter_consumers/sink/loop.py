@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.05
 _POLL_RECORDS = 5_000
+_ASK_OTHERS_SECONDS = 0.5
 
 
 @dataclass
@@ -73,6 +74,7 @@ class Loop:
         self._work = _Work()
         self._drain = False
         self._assigned_once = False
+        self._ask_others_at = 0.0
 
     def run(self, stop: threading.Event, *, until_caught_up: bool = False) -> None:
         """Runs until `stop` is set, or until all that lay in the log is stored.
@@ -170,9 +172,16 @@ class Loop:
         self._work = _Work()
 
     def _caught_up(self) -> bool:
+        """Whether all that lies in the topic is stored, by this sink or by the others of its group."""
         if not self._assigned_once or self._work.moved:
             return False
-        return all(partition.at_end and partition.idle for partition in self._partitions.values())
+        if not all(partition.at_end and partition.idle for partition in self._partitions.values()):
+            return False
+        now = time.monotonic()
+        if now < self._ask_others_at:
+            return False
+        self._ask_others_at = now + _ASK_OTHERS_SECONDS
+        return not group.behind(self._consumer, self._topic, apart_from=self._partitions)
 
     def _notice(self, message: Message) -> None:
         error = message.error()

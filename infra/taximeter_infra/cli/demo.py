@@ -21,7 +21,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed gives the same runs")] = 1,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up and print its addresses")] = False,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where data and logs go [default: a temporary directory]")
+        Path | None, typer.Option(help="Where data and logs go", show_default="a temporary directory")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables")] = False,
 ) -> None:

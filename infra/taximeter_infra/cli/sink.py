@@ -18,7 +18,7 @@ def sink(
         bool, typer.Option("--until-caught-up", help="End when all that lies in the topic is stored")
     ] = False,
     group: Annotated[
-        str | None, typer.Option(metavar="ID", help="The consumer group [default: TAXIMETER_SINK_GROUP_ID]")
+        str | None, typer.Option(metavar="ID", help="The consumer group", show_default="TAXIMETER_SINK_GROUP_ID")
     ] = None,
     instance: Annotated[
         str | None,

@@ -34,7 +34,7 @@ from taximeter_schemas.errors import Retryable
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Where data and logs are kept [default: $TAXIMETER_DATA_DIR or ~/.local/state/taximeter]"),
+    typer.Option(help="Where data and logs are kept", show_default="$TAXIMETER_DATA_DIR or ~/.local/state/taximeter"),
 ]
 BrokerOption = Annotated[
     Literal["auto", "kafka", "tansu"],
