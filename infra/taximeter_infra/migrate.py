@@ -38,6 +38,8 @@ ENGINE = {ReplacingMergeTree}(applied_at)
 ORDER BY number
 """
 
+_LOG_THERE = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'stored_migrations'"
+
 
 @dataclass(frozen=True)
 class Migration:
@@ -109,18 +111,22 @@ def pending(files: Sequence[Migration], applied: Mapping[int, tuple[str, str]]) 
 
 
 def migrate(settings: ClickHouseSettings, engines: Mapping[str, str], *, dry_run: bool = False) -> list[Migration]:
-    """Creates the database if need be and applies what is pending. Returns what was applied, or would be."""
+    """Creates the database if need be and applies what is pending. Returns what was applied.
+
+    A `dry_run` creates nothing and returns what would be applied.
+    """
     server = connect(settings, database="default")
     try:
         if not dry_run:
             server.execute(f"CREATE DATABASE IF NOT EXISTS `{settings.database}` {engines['on_cluster']}")
-        elif not server.rows("SELECT 1 FROM system.databases WHERE name = {name:String}", {"name": settings.database}):
+        elif not server.rows(_LOG_THERE, {"database": settings.database}):
             return pending(packaged(), {})
     finally:
         server.close()
     database = connect(settings)
     try:
-        database.execute(_fill(_LOG, engines))
+        if not dry_run:
+            database.execute(_fill(_LOG, engines))
         rows = database.rows("SELECT number, name, checksum FROM stored_migrations FINAL")
         todo = pending(packaged(), {number: (name, checksum) for number, name, checksum in rows})
         for migration in () if dry_run else todo:

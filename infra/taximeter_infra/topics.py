@@ -7,7 +7,6 @@ Two runs at once, and a run after a crash, are safe: what exists is taken as it 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, tho
     OffsetSpec,
 )
 
-from taximeter_infra.quiet_kafka import QUIET
+from taximeter_consumers.kafka_client import QUIET, refused_settings
+from taximeter_infra.stack.waiting import wait_until
 from taximeter_schemas.errors import Misconfigured, Retryable, TaximeterError
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 DEAD_LETTER_PARTITIONS = 3
 DEAD_LETTER_RETENTION_DAYS = 90
 _TIMEOUT_SECONDS = 15.0
-_BEAT_SECONDS = 0.05
 _HOUR_MS = 3_600_000
 
 _REFUSED: Final = {KafkaError.INVALID_CONFIG, KafkaError.INVALID_REQUEST, KafkaError.UNSUPPORTED_VERSION}
@@ -130,9 +129,7 @@ def _admin(kafka: KafkaSettings) -> AdminClient:
     try:
         return AdminClient({**kafka.client_config()}, logger=QUIET)
     except KafkaException as error:
-        raise Misconfigured(
-            f"the Kafka client refuses its settings: {error.args[0].str()}", mend="look at the KAFKA_* variables"
-        ) from error
+        raise refused_settings(error) from error
 
 
 def _partitions(admin: AdminClient) -> dict[str, int]:
@@ -166,11 +163,12 @@ def _create(admin: AdminClient, spec: TopicSpec, report: TopicsReport) -> None:
 
 
 def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
-    until = time.monotonic() + _TIMEOUT_SECONDS
-    while names and not all(_partitions(admin).get(name) for name in names):
-        if time.monotonic() > until:
-            raise Retryable(f"the new topics {', '.join(names)} have no leader yet")
-        time.sleep(_BEAT_SECONDS)
+    def led() -> bool:
+        present = _partitions(admin)
+        return all(present.get(name) for name in names)
+
+    if names and not wait_until(led, _TIMEOUT_SECONDS):
+        raise Retryable(f"the new topics {', '.join(names)} have no leader yet")
 
 
 def _describe(admin: AdminClient, name: str, partitions: int) -> TopicState:

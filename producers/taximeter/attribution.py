@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from taximeter import accept
 from taximeter.faults import Faults
-from taximeter_schemas.event import Context
+from taximeter_schemas.words import Context
 
 Attribution = Mapping[str, Any]
 """Fields of `MeterEvent` by name. Never changed once made; an encoder may keep what it wrote for one."""

@@ -80,3 +80,26 @@ def guarded(hook: Hook) -> Hook:
                 self.faults.note(place, error)
 
     return cast(Hook, safe)
+
+
+Maker = TypeVar("Maker", bound=Callable[..., Any])
+
+
+def guarded_else(instead: Callable[[Any], object]) -> Callable[[Maker], Maker]:
+    """As `guarded`, for a method that gives something: what `instead` makes of its object, when the call was wrong."""
+
+    def guard(maker: Maker) -> Maker:
+        place = maker.__qualname__
+
+        @wraps(maker)
+        def safe(self: Any, *given: Any, **named: Any) -> object:
+            try:
+                return maker(self, *given, **named)
+            except Exception as error:  # noqa: BLE001 - the promise: no hook ever raises into the host
+                with suppress(Exception):
+                    self.faults.note(place, error)
+                return instead(self)
+
+        return cast(Maker, safe)
+
+    return guard

@@ -20,7 +20,7 @@ from taximeter.node import Node
 from taximeter.nothing import NULL_NODE, NullNode
 from taximeter.run import Run
 from taximeter.use import UseWords
-from taximeter_schemas.event import Outcome
+from taximeter_schemas.words import Outcome
 
 _NodeKey = tuple[str, int]
 
@@ -47,11 +47,12 @@ class NodeHooks:
         self._begin()
 
     def _begin(self) -> None:
-        self._epoch = process.epoch()
         self._lock = threading.RLock()
         self._runs: OrderedDict[str, _OpenRun] = OrderedDict()
         self._finished: OrderedDict[str, None] = OrderedDict()
         self._entries = 0
+        # Last: a second thread of a forked child must not take the parent's lock for its own.
+        self._epoch = process.epoch()
 
     @property
     def faults(self) -> Faults:

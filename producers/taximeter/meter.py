@@ -6,29 +6,25 @@ and hooks for at most `block_ms` if the settings say so.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
-from pydantic import ValidationError
-
 from taximeter import current
 from taximeter.attribution import RunWords, attribute
 from taximeter.emission import Emission, Outlet
-from taximeter.faults import Faults, guarded
+from taximeter.faults import Faults, guarded, guarded_else
 from taximeter.node import Node, NodeFacts, NodeWords, node_facts
 from taximeter.run import Run
-from taximeter.settings import MeterSettings, checked
 from taximeter.use import UseWords
 from taximeter_schemas.errors import Misconfigured
-from taximeter_schemas.settings import KafkaSettings, RegistrySettings, TopicSettings
 from taximeter_schemas.uuid7 import new_event_id
 
 if TYPE_CHECKING:
     from taximeter.emitter.counters import Counters
     from taximeter.emitter.transport import Transport
+    from taximeter.settings import MeterSettings
     from taximeter_schemas.registry import Registry
 
 
@@ -64,6 +60,7 @@ class Meter:
         # Loaded here, in the thread that makes the meter: `import taximeter` stays light, and a fork cannot catch
         # the emitter's thread in the middle of an import.
         from taximeter.emitter.background import Emitter
+        from taximeter.settings import checked
         from taximeter_schemas.registry import PackagedRegistry
 
         self._settings = checked(settings)
@@ -75,9 +72,13 @@ class Meter:
     @classmethod
     def from_environment(cls) -> Self:
         """The meter that the environment describes. Kafka need not be there yet. Raises Misconfigured."""
+        from pydantic import ValidationError
+
         from taximeter.emitter.kafka import KafkaTransport
         from taximeter.emitter.transport import MemoryTransport
+        from taximeter.settings import MeterSettings, checked
         from taximeter_schemas.registry import open_registry
+        from taximeter_schemas.settings import KafkaSettings, RegistrySettings, TopicSettings
 
         try:
             settings, kafka = checked(MeterSettings()), KafkaSettings()
@@ -98,6 +99,10 @@ class Meter:
         """Where hooks note what went wrong."""
         return self._faults
 
+    def _nameless(self) -> Run:
+        return Run(self._outlet, self._attribution({}))
+
+    @guarded_else(_nameless)
     def run(self, **words: Unpack[RunWords]) -> Run:
         """A run, to be used as a (sync or async) context manager.
 
@@ -156,5 +161,7 @@ class Meter:
         return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        import asyncio
+
         # Closing may wait for the broker; the event loop must not.
         await asyncio.to_thread(self.close)

@@ -30,8 +30,8 @@ from taximeter.use import (
     http_group,
     plugin_group,
 )
-from taximeter_schemas.event import Kind, Outcome
 from taximeter_schemas.uuid7 import new_event_id
+from taximeter_schemas.words import Kind, Outcome
 
 if TYPE_CHECKING:
     from taximeter.run import Run

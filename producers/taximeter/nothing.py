@@ -29,74 +29,78 @@ class _Unattributed:
 UNATTRIBUTED = _Unattributed()
 
 
-class NullNode:
+class _NullBlock:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+
+class NullNode(_NullBlock):
     """Has every method of `Node`. Records are counted as unattributed; the rest does nothing."""
 
     node_id = ""
     attempt = 0
 
-    def ai(self, **_words: object) -> None:
+    def ai(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
 
-    def http(self, *_counts: object, **_words: object) -> None:
+    def http(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
 
-    def plugin(self, *_words: object, **_more: object) -> None:
+    def plugin(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
 
-    def code(self, *_counts: object, **_words: object) -> None:
+    def code(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
 
-    def breach(self, *_words: object, **_more: object) -> None:
+    def record(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
 
-    def outcome(self, *_words: object, **_more: object) -> None:
+    def report(self, *_given: object, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def breach(self, *_given: object, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def outcome(self, *_given: object, **_words: object) -> None:
         """Nothing to set."""
 
-    def describe(self, **_words: object) -> None:
+    def describe(self, *_given: object, **_words: object) -> None:
         """Nothing to describe."""
 
-    def __enter__(self) -> Self:
-        return self
+    def start(self, *_given: object, **_words: object) -> None:
+        """Nothing to begin."""
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
+    def finish(self, *_given: object, **_words: object) -> None:
+        """Nothing to end."""
 
 
 NULL_NODE = NullNode()
 
 
-class NullRun:
+class NullRun(_NullBlock):
     """Has every method of `Run`; its nodes are `NullNode`s."""
 
     run_id = ""
 
-    def node(self, *_words: object, **_more: object) -> NullNode:
+    def node(self, *_given: object, **_words: object) -> NullNode:
         """A node that keeps nothing."""
         return NULL_NODE
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
 
 
 NULL_RUN = NullRun()

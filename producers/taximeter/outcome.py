@@ -6,7 +6,7 @@ Exceptions are told apart by the names of their classes, so that no library has 
 from __future__ import annotations
 
 from taximeter.redact import LOOKED_AT
-from taximeter_schemas.event import Outcome
+from taximeter_schemas.words import Outcome
 
 # Timeouts that do not descend from the built-in TimeoutError.
 _TIMEOUTS = frozenset(

@@ -8,7 +8,7 @@ from typing import Self
 from taximeter import current
 from taximeter.attribution import Attribution
 from taximeter.emission import Outlet
-from taximeter.faults import Faults
+from taximeter.faults import Faults, guarded, guarded_else
 from taximeter.node import Node, NodeFacts, node_facts
 
 
@@ -36,9 +36,13 @@ class Run:
     def loose(self) -> Node:
         """Where use inside the run but outside its nodes is recorded: each record is an event of kind usage."""
         if self._loose is None:
-            self._loose = Node(self, self._outlet, NodeFacts())
+            self._loose = self._nameless()
         return self._loose
 
+    def _nameless(self) -> Node:
+        return Node(self, self._outlet, NodeFacts())
+
+    @guarded_else(_nameless)
     def node(self, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = "") -> Node:
         """One attempt of a node. Nothing happens before its block is entered; then it emits exactly once, at its end.
 
@@ -47,21 +51,24 @@ class Run:
         words = {"node_id": node_id, "node_type": node_type, "attempt": attempt, "agent_name": agent_name}
         return Node(self, self._outlet, node_facts(words, self.faults))
 
+    @guarded
+    def _enter(self) -> None:
+        current.enter(current.InRun(self))
+
+    @guarded
+    def _leave(self) -> None:
+        current.leave_run(self)
+
     def __enter__(self) -> Self:
-        try:
-            current.enter(current.InRun(self))
-        except Exception as error:  # noqa: BLE001 - no hook ever raises into the host
-            self.faults.note("run", error)
+        self._enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            current.leave_run(self)
-        except Exception as fault:  # noqa: BLE001 - no hook ever raises into the host
-            self.faults.note("run", fault)
+        self._leave()
 
     async def __aenter__(self) -> Self:
-        return self.__enter__()
+        self._enter()
+        return self
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.__exit__(kind, error, trace)
+        self._leave()

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from taximeter_schemas.errors import Misconfigured
-from taximeter_schemas.event import Context
+from taximeter_schemas.words import Context
 
 
 class WhenFull(StrEnum):

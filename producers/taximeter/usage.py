@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from taximeter.use import AiCounters
-from taximeter_schemas.event import Quality
+from taximeter_schemas.words import Quality
 
 
 def from_openai(usage: object) -> AiCounters:

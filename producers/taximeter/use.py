@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from taximeter import accept
 from taximeter.faults import Faults
-from taximeter_schemas.event import Quality, UsageType
+from taximeter_schemas.words import Quality, UsageType
 
 
 class AiCounters(TypedDict, total=False):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -17,6 +16,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from taximeter_schemas.money import REPORTED_COST_SCALE, UNIT_SCALE, exact
 from taximeter_schemas.uuid7 import birth_of
+from taximeter_schemas.words import Context, Kind, Outcome, Quality, UsageType
+
+__all__ = [
+    "AiUsage",
+    "CodeUsage",
+    "Context",
+    "HttpUsage",
+    "Kind",
+    "MeterEvent",
+    "Outcome",
+    "PluginUsage",
+    "Quality",
+    "UsageType",
+]
 
 _INT64 = 2**63 - 1
 _INT32 = 2**31 - 1
@@ -42,55 +55,6 @@ Utc = Annotated[datetime, AfterValidator(_utc)]
 EventId = Annotated[UUID, AfterValidator(_uuid7)]
 ReportedCost = Annotated[Decimal, AfterValidator(lambda cost: exact(cost, REPORTED_COST_SCALE))]
 UnitAmount = Annotated[Decimal, AfterValidator(lambda amount: exact(amount, UNIT_SCALE))]
-
-
-class Kind(StrEnum):
-    """What an event stands for."""
-
-    UNKNOWN = "unknown"
-    NODE = "node"
-    USAGE = "usage"
-    ADJUSTMENT = "adjustment"
-
-
-class Outcome(StrEnum):
-    """How an attempt ended."""
-
-    UNKNOWN = "unknown"
-    SUCCESS = "success"
-    ERROR = "error"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-
-
-class Context(StrEnum):
-    """Who caused the use: a customer's run, or the platform's own work."""
-
-    UNKNOWN = "unknown"
-    CUSTOMER = "customer"
-    SYSTEM = "system"
-
-
-class UsageType(StrEnum):
-    """What a model worked on."""
-
-    UNKNOWN = "unknown"
-    TEXT = "text"
-    EMBEDDING = "embedding"
-    AUDIO_STT = "audio_stt"
-    AUDIO_TTS = "audio_tts"
-    IMAGE = "image"
-
-
-class Quality(StrEnum):
-    """How far the counters of an AI use can be trusted."""
-
-    UNKNOWN = "unknown"
-    REPORTED = "reported"
-    MEASURED = "measured"
-    ESTIMATED = "estimated"
-    PARTIAL = "partial"
-    MISSING = "missing"
 
 
 class _Record(BaseModel):

@@ -76,14 +76,17 @@ def log_of(database: ClickHouse) -> list[tuple[int, str]]:
 
 @pytest.mark.integration
 def test_a_dry_run_changes_nothing(clickhouse_settings: ClickHouseSettings) -> None:
-    """It lists what would be applied, and the database does not exist afterwards."""
+    """It lists what would be applied; a missing database is missing afterwards, an empty one is empty."""
+    name = clickhouse_settings.database
     assert migrate(clickhouse_settings, single_server(), dry_run=True) == FILES
     server = connect(clickhouse_settings, database="default")
     try:
-        databases = server.rows("SELECT name FROM system.databases")
+        assert (name,) not in server.rows("SELECT name FROM system.databases")
+        server.execute(f"CREATE DATABASE {name}")
+        assert migrate(clickhouse_settings, single_server(), dry_run=True) == FILES
+        assert server.rows(f"SELECT name FROM system.tables WHERE database = '{name}'") == []
     finally:
         server.close()
-    assert (clickhouse_settings.database,) not in databases
 
 
 @pytest.mark.integration

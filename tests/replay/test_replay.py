@@ -75,7 +75,8 @@ def test_a_file_holds_every_event(filled_topic: FilledTopic, tmp_path: Path) -> 
     path = tmp_path / "events.avro"
     run(filled_topic, AvroFile(path))
     with path.open("rb") as file:
-        stored = {record["event_id"]: MeterEvent.model_validate(record) for record in fastavro.reader(file)}
+        read = [MeterEvent.model_validate(record) for record in fastavro.reader(file)]
+    stored = {event.event_id: event for event in read}
     assert stored == {event.event_id: event for event in filled_topic.events}
     assert list(tmp_path.iterdir()) == [path]
 

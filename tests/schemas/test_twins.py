@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from types import NoneType, UnionType
+from types import GenericAlias, NoneType, UnionType
 from typing import Any, get_args, get_origin
 from uuid import UUID
 
@@ -63,7 +63,8 @@ def model_type(annotation: Any) -> Any:
         return (get_args(inner)[0] if hasattr(inner, "__metadata__") else inner) | None
     if get_origin(annotation) is dict:
         key, value = get_args(annotation)
-        return dict[key, get_args(value)[0] if hasattr(value, "__metadata__") else value]
+        plain = get_args(value)[0] if hasattr(value, "__metadata__") else value
+        return GenericAlias(dict, (key, plain))
     return annotation
 
 

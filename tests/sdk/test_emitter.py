@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -18,7 +15,7 @@ from taximeter.emitter.transport import MemoryTransport
 from taximeter.emitter.worker import backoff
 from taximeter.testing import RecordedMeter
 from taximeter_schemas.codec import decode
-from taximeter_schemas.errors import Fenced, Misconfigured, Poison, Retryable
+from taximeter_schemas.errors import Fenced, Poison, Retryable
 from taximeter_schemas.registry import PackagedRegistry, Registry
 
 
@@ -155,14 +152,6 @@ def test_blocking_waits_for_room_and_no_longer_than_its_bound(transport: MemoryT
     brief.close(0)
 
 
-@pytest.mark.parametrize("word", ["shed", "spill"])
-def test_a_policy_that_does_not_work_yet_is_refused(word: str) -> None:
-    """The message says what to set instead."""
-    with pytest.raises(Misconfigured, match="disk spool") as caught:
-        Meter(MeterSettings(when_full=word), MemoryTransport())
-    assert "TAXIMETER_METER_BLOCK_MS" in caught.value.mend
-
-
 def test_closing_sends_the_last_events(transport: MemoryTransport) -> None:
     """Also those that are being sent again; afterwards hooks work and are counted."""
     meter = Meter(MeterSettings(), transport)
@@ -251,145 +240,3 @@ def test_a_signal_handler_may_end_a_node(recorded: RecordedMeter) -> None:
     assert sum(event.http.requests for event in events if event.http) == 500 + handled
     assert len({event.event_id for event in events}) == len(events)
     assert recorded.meter.counters().hook_errors == 0
-
-
-_PREFORK = """
-import os, sys, threading
-from taximeter import Meter, MeterSettings, NodeHooks, current_node
-from taximeter.emitter.transport import MemoryTransport
-
-transport = MemoryTransport()
-meter = Meter(MeterSettings(), transport)
-hooks = NodeHooks(meter)
-hooks.on_node_started("r", "callback")
-with meter.run(run_id="parent") as run:
-    node = run.node("across")
-    with node:
-        node.http()
-        transport.silent = True
-        with run.node("unsent"):
-            pass
-        child = os.fork()
-        if child == 0:
-            transport.silent = False
-            current_node().http(requests=10)      # the parent's node: emitted at once as usage
-    if child == 0:
-        hooks.on_node_started("c", "own")
-        hooks.on_node_completed("c", "own")
-        with meter.run(run_id="child") as own, own.node("n"):
-            pass
-        assert meter.flush(30)
-        from taximeter_schemas.codec import decode
-        from taximeter_schemas.registry import PackagedRegistry
-        events = [decode(value, PackagedRegistry()) for _, value in transport.stored]
-        assert [(e.run_id, e.node_id, e.executions) for e in events if e.kind == "node"] == [
-            ("c", "own", 1), ("child", "n", 1)], events
-        assert [e.http.requests for e in events if e.kind == "usage"] == [10], events
-        assert meter.counters().accepted == 3
-        sys.exit(7)
-transport.silent = False
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-assert meter.flush(30)
-assert meter.counters().accepted == 2
-print("both")
-"""
-
-_KAFKA_FORK = """
-import os, sys
-from taximeter import Meter
-meter = Meter.from_environment()
-def emit():
-    with meter.run() as run, run.node("n"):
-        pass
-emit()
-while not meter.counters().produced:
-    pass
-child = os.fork()
-emit()
-if child == 0:
-    sys.exit(7)
-assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-print("both")
-"""
-
-
-def _python(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script],
-        capture_output=True, text=True, timeout=120, check=False, env=os.environ | variables,
-    )  # fmt: skip
-
-
-def test_a_forked_child_has_an_emitter_of_its_own() -> None:
-    """Nothing of the parent's is sent twice, no node is ended twice, and both go on metering."""
-    done = _python(_PREFORK)
-    assert (done.returncode, done.stdout) == (0, "both\n"), done.stderr
-
-
-def test_a_fork_with_a_live_kafka_client_ends_cleanly() -> None:
-    """The child never touches the parent's client, not even to destroy it; both exit within their bound."""
-    done = _python(_KAFKA_FORK, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", TAXIMETER_METER_CLOSE_TIMEOUT_SECONDS="0.2")
-    assert (done.returncode, done.stdout) == (0, "both\n"), done.stderr
-
-
-def test_a_dead_broker_neither_blocks_nor_litters() -> None:
-    """A meter without a broker is made, used and left within the bound; standard error has at most our few lines."""
-    script = (
-        "import logging; logging.basicConfig()\n"
-        "from taximeter import Meter\n"
-        "meter = Meter.from_environment()\n"
-        "with meter.run() as run:\n"
-        "    for _ in range(100):\n"
-        "        with run.node('n'):\n"
-        "            pass\n"
-        "assert meter.counters().accepted == 100\n"
-        "print('done')"
-    )
-    done = _python(script, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", TAXIMETER_METER_CLOSE_TIMEOUT_SECONDS="0.5")
-    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
-    assert "100 events were not acknowledged" in done.stderr
-    assert len(done.stderr.splitlines()) <= 6, done.stderr
-
-
-def test_events_of_the_last_moment_are_sent_at_exit() -> None:
-    """The exit of the interpreter closes the meter."""
-    script = (
-        "import atexit\n"
-        "from taximeter import Meter, MeterSettings\n"
-        "from taximeter.emitter.transport import MemoryTransport\n"
-        "transport = MemoryTransport()\n"
-        "atexit.register(lambda: print(len(transport.stored)))\n"
-        "import taximeter.emitter.background\n"
-        "meter = Meter(MeterSettings(), transport)\n"
-        "with meter.run() as run, run.node('n'):\n"
-        "    pass\n"
-    )
-    done = _python(script)
-    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("TAXIMETER_METER_QUEUE_EVENTS", "0"),
-        ("TAXIMETER_METER_WHEN_FULL", "spill"),
-        ("KAFKA_OPTIONS", '{"no.such.option": "1"}'),
-        ("KAFKA_SECURITY_PROTOCOL", "carrier_pigeon"),
-    ],
-)
-def test_wrong_settings_are_refused_once_with_the_mend(
-    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Making the meter is the one place that raises, and it raises Misconfigured."""
-    monkeypatch.setenv(variable, value)
-    with pytest.raises(Misconfigured, match="mend: "):
-        Meter.from_environment()
-
-
-def test_a_secret_in_the_settings_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is the value that was wrong, as it may be one."""
-    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "hunter2-hunter2")
-    monkeypatch.setenv("TAXIMETER_METER_QUEUE_EVENTS", "hunter2-hunter2")
-    with pytest.raises(Misconfigured) as caught:
-        Meter.from_environment()
-    assert "hunter2" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taximeter import NodeHooks
+from taximeter import NodeHooks, current_node, current_run
+from taximeter.node import Node
+from taximeter.nothing import NullNode, NullRun
+from taximeter.run import Run
 from taximeter.testing import RecordedMeter, memory_meter
 
 
@@ -108,6 +112,29 @@ def test_odd_callbacks_never_come_back(words: Any, one: Any, two: Any, three: An
             hooks.on_run_finished(one, three)
             hooks.on_run_finished(one)
         assert recorded.meter.counters().dropped == {}
+
+
+def _methods(kind: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+
+
+def test_code_outside_every_run_may_call_what_it_likes() -> None:
+    """The run and the node of no run have every method of the real ones, and take any arguments."""
+    assert _methods(Node) <= _methods(NullNode)
+    assert _methods(Run) <= _methods(NullRun)
+    for nothing in (current_node(), current_run()):
+        for name in _methods(type(nothing)):
+            getattr(nothing, name)(Hostile(), 2, bogus=Hostile())
+
+
+def test_a_wrong_call_still_gives_a_run_and_a_node(recorded: RecordedMeter) -> None:
+    """It is counted, and what the node does is metered, under what could be understood."""
+    meter: Any = recorded.meter
+    with meter.run("acme") as run, run.node(bogus=1) as node:
+        node.http()
+    event = recorded.only()
+    assert (event.node_id, event.executions, event.run_id) == ("", 1, run.run_id)
+    assert meter.counters().hook_errors == 2
 
 
 def test_an_error_that_cannot_say_its_text_still_ends_its_node(recorded: RecordedMeter) -> None:

@@ -6,10 +6,13 @@ import subprocess
 import sys
 
 import taximeter
+from taximeter.use import AI_COUNTS, AiWords
+from taximeter_schemas.event import AiUsage
 
 _HEAVY = {
-    "confluent_kafka", "fastavro", "httpx", "httpx2", "requests", "urllib3", "openai", "anthropic", "wrapt", "typer",
-    "rich", "structlog", "clickhouse_connect", "chdb", "prometheus_client", "tiktoken", "numpy", "pandas",
+    "asyncio", "pydantic", "pydantic_settings", "confluent_kafka", "fastavro", "httpx", "httpx2", "requests", "urllib3",
+    "openai", "anthropic", "wrapt", "typer", "rich", "structlog", "clickhouse_connect", "chdb", "prometheus_client",
+    "tiktoken", "numpy", "pandas",
 }  # fmt: skip
 
 
@@ -27,7 +30,7 @@ def test_the_public_face_is_pinned() -> None:
 
 
 def test_importing_taximeter_loads_no_heavy_module() -> None:
-    """An executor that imports us pays for no Kafka client, Avro library, HTTP library or other optional module."""
+    """An executor that imports us pays for no Kafka client, models, Avro or HTTP library, or other optional module."""
     script = "import sys, taximeter; print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not _HEAVY & set(done.stdout.split())
@@ -45,3 +48,10 @@ def test_importing_taximeter_starts_nothing() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL
     )
     assert done.stdout.split() == ["1", "0"]
+
+
+def test_the_words_of_an_ai_use_are_the_fields_of_the_event() -> None:
+    """None is missing, none has a name of its own, and what is a count in the event is added up."""
+    fields = AiUsage.model_fields
+    assert AiWords.__optional_keys__ == set(fields)
+    assert set(AI_COUNTS) == {name for name, field in fields.items() if field.annotation is int}

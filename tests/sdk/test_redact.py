@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from taximeter.emission import ERROR_LIMIT
+from taximeter.emitter.finishing import ERROR_LIMIT
 from taximeter.redact import GONE, LOOKED_AT, redact, redact_pair, scrub
 
 _B62 = string.ascii_letters + string.digits

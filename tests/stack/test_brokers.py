@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from tests.conftest import TopicNames
 
 from taximeter_infra.stack.kafka import KafkaPart
@@ -24,7 +25,7 @@ SECONDS = 20.0
 
 def round_trip(config: dict[str, str], topic: str, group: str) -> TopicPartition:
     """Create the topic, send one message, read it, commit with metadata; what the broker then says was committed."""
-    creating = AdminClient(config)
+    creating = AdminClient({**config})
     creating.create_topics([NewTopic(topic, 1, 1)], operation_timeout=SECONDS)[topic].result(SECONDS)
     producer = Producer(config)
     producer.produce(topic, b"body", b"key")
@@ -76,7 +77,7 @@ def test_kafka_keeps_topics_on_other_ports(local_stack: StackAddresses, tmp_path
         supervisor = Supervisor(lambda _: None)
         supervisor.start([part])
         try:
-            if "numbers" not in AdminClient(config).list_topics(timeout=SECONDS).topics:
+            if "numbers" not in AdminClient({**config}).list_topics(timeout=SECONDS).topics:
                 round_trip(config, "numbers", "readers")
             consumer = Consumer({**config, "group.id": "readers"})
             high = consumer.get_watermark_offsets(TopicPartition("numbers", 0), timeout=SECONDS)[1]

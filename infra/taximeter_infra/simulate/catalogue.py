@@ -108,7 +108,8 @@ def read_prices(path: Path) -> Prices:
             for provider, _, model in [name.partition("/")]
         }
     except (OSError, ValueError, AttributeError, TypeError, InvalidOperation) as error:
+        why = error.strerror if isinstance(error, OSError) else "not JSON of that form"
         raise Misconfigured(
-            f"the prices in {path} cannot be read ({type(error).__name__})",
+            f"the prices in {path} cannot be read: {why}",
             mend='write them as {"provider/model": {"input_tokens": "0.0000025"}}',
         ) from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, Producer
 
-from taximeter_infra.quiet_kafka import QUIET
+from taximeter_consumers.kafka_client import QUIET
 from taximeter_schemas import codec, frame
 from taximeter_schemas.errors import Misconfigured, Retryable
 

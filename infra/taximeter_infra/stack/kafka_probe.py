@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from taximeter_consumers.kafka_client import QUIET
 from taximeter_schemas.settings import KafkaSettings
-
-_QUIET = logging.getLogger("taximeter.kafka.probe")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
 
 
 @dataclass(frozen=True)
@@ -48,4 +44,4 @@ def group_coordinator_answers(settings: KafkaSettings, timeout: float = 2.0) -> 
 
 
 def _client(settings: KafkaSettings) -> AdminClient:
-    return AdminClient({**settings.client_config(), "log_level": 0}, logger=_QUIET)
+    return AdminClient({**settings.client_config(), "log_level": 0}, logger=QUIET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -17,12 +16,6 @@ from taximeter_schemas.settings import KafkaSettings
 def ask_parts(addresses: StackAddresses, timeout: float = 3.0) -> list[PartHealth]:
     """One question to each part; `timeout` seconds for each at most."""
     return [_kafka(addresses, timeout), _clickhouse(addresses.clickhouse_url, addresses.clickhouse_version, timeout)]
-
-
-def log_files(data_dir: Path) -> list[Path]:
-    """The logs of a stack, those that exist."""
-    names = ("stack.log", "kafka/kafka.log", "kafka/kafka.out", "tansu/tansu.log", "clickhouse/clickhouse.log")
-    return [data_dir / name for name in names if (data_dir / name).exists()]
 
 
 def _kafka(addresses: StackAddresses, timeout: float) -> PartHealth:

@@ -1,14 +1,16 @@
 """The emitter: what hooks hand over is sent in the background, by one daemon thread that starts with the first event.
 
 Fork: the child gets an empty emitter of its own and starts its own thread; what the parent held stays the parent's.
-Exit: `close` waits a bounded time for the last events, then counts what is left as lost and says so once; an `atexit`
-hook closes every emitter that is still open. A process that ends with `os._exit` or a signal loses what it holds.
+Exit: `close` waits a bounded time for the last events, then counts what is left as lost and says so once; every emitter
+that is still open is closed at the interpreter's exit, and at the end of a `multiprocessing` child, also when nobody
+holds its meter any more. A process that ends with `os._exit` or a signal loses what it holds.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -23,10 +25,10 @@ from taximeter.emitter.worker import Parts, Worker
 from taximeter.faults import Faults
 from taximeter.nothing import UNATTRIBUTED
 from taximeter.settings import MeterSettings, WhenFull
-from taximeter_schemas.errors import TaximeterError
 from taximeter_schemas.registry import Registry
 
-_open_emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
+# Closed ones too: in a forked child their locks are made anew like all others. A thread at work holds its emitter.
+_emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
 class Emitter:
@@ -39,9 +41,8 @@ class Emitter:
         self._transport = transport
         self._open_registry = registry
         self._faults = faults
-        self._lost = 0
         self._prepare(registry())
-        _open_emitters.add(self)
+        _emitters.add(self)
 
     def _prepare(self, registry: Registry) -> None:
         block = self._settings.block_ms / 1_000 if self._settings.when_full is WhenFull.BLOCK else 0.0
@@ -51,6 +52,12 @@ class Emitter:
         self._worker = Worker(parts)
         self._thread: threading.Thread | None = None
         self._starting = threading.RLock()
+        self._over = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is accepted."""
+        return self._room.closed
 
     @property
     def faults(self) -> Faults:
@@ -67,10 +74,9 @@ class Emitter:
         with self._starting:
             if self._thread is not None or self._room.closed:
                 return
+            _close_with_multiprocessing()
             # A context of its own: what the worker does is never attributed to the node that happened to come first.
-            thread = threading.Thread(
-                target=Context().run, args=(self._worker.run,), name="taximeter-emitter", daemon=True
-            )
+            thread = threading.Thread(target=Context().run, args=(self._work,), name="taximeter-emitter", daemon=True)
             # Set first: a signal handler that ends a node meanwhile must not start a second one.
             self._thread = thread
             try:
@@ -79,6 +85,9 @@ class Emitter:
                 # No thread can be had, as at the interpreter's end: `close` then sends what waits by itself.
                 self._thread = None
                 self._faults.note("emitter.start", error)
+
+    def _work(self) -> None:
+        self._worker.run()
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was accepted before is acknowledged or dropped. False if the time was too short."""
@@ -96,10 +105,9 @@ class Emitter:
         elif self._thread is not threading.current_thread():
             # The worker needs a moment past its deadline to notice it; a stuck one is left behind, it is a daemon.
             self._thread.join(max(0.0, timeout) + 0.5)
-        _open_emitters.discard(self)
         held = self._room.held
+        self._over = True
         if first and held:
-            self._lost = held
             self._faults.say(
                 "emitter.lost", f"{held} events were not acknowledged in time and are lost with the process"
             )
@@ -110,16 +118,15 @@ class Emitter:
         self.close(self._settings.close_timeout_seconds)
 
     def begin_in_child(self) -> None:
-        """Start anew in a forked child."""
+        """Start anew in a forked child. Never raises: nobody could catch it, and the hooks would meet dead locks."""
         was_closed = self._room.closed
         self._faults.reset()
-        self._transport.abandon()
-        self._lost = 0
+        registry = self._registry
         try:
+            self._transport.abandon()
             registry = self._open_registry()
-        except TaximeterError as error:
+        except Exception as error:  # noqa: BLE001 - see above
             self._faults.note("emitter.fork", error)
-            registry = self._registry
         self._prepare(registry)
         if was_closed:
             self._room.close()
@@ -136,7 +143,7 @@ class Emitter:
             acknowledged=progress.acknowledged,
             failed=progress.failed,
             retried=progress.retried,
-            lost_at_exit=self._lost,
+            lost_at_exit=held if self._over else 0,
             queue_depth=held,
             unattributed=UNATTRIBUTED.count,
             hook_errors=self._faults.count,
@@ -144,13 +151,21 @@ class Emitter:
 
 
 def _close_all() -> None:
-    for emitter in list(_open_emitters):
-        emitter.close_at_exit()
+    for emitter in list(_emitters):
+        if not emitter.closed:
+            emitter.close_at_exit()
 
 
 def _begin_in_child() -> None:
-    for emitter in list(_open_emitters):
+    for emitter in list(_emitters):
         emitter.begin_in_child()
+
+
+def _close_with_multiprocessing() -> None:
+    # A multiprocessing child ends with os._exit, which passes `atexit` by; its own finalizers are run.
+    library = sys.modules.get("multiprocessing.util")
+    if library is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
+        library.Finalize(None, _close_all, exitpriority=0)
 
 
 atexit.register(_close_all)

@@ -21,7 +21,7 @@ class Counters:
     acknowledged: int = 0  # stored, says the broker
     failed: int = 0  # deliveries that the transport reported as failed
     retried: int = 0  # failed deliveries sent again
-    lost_at_exit: int = 0  # still held when the meter was closed
+    lost_at_exit: int = 0  # of those held: nobody sends them any more, because the meter was closed
     queue_depth: int = 0  # held in memory now: waiting, or sent and not yet acknowledged
     unattributed: int = 0  # records made outside every run, in the whole process
     hook_errors: int = 0  # mistakes in calls of the hooks; each left something out, none reached the host

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
-from taximeter.emission import to_event
+from taximeter.emitter.finishing import to_event
 from taximeter.emitter.transport import Transport
 from taximeter.emitter.waiting import WaitingRoom
 from taximeter.faults import Faults
