@@ -95,7 +95,8 @@ def container_kafka(docker: str) -> Iterator[KafkaSettings]:
     from testcontainers.core.container import DockerContainer
 
     (port,) = free_ports(1)
-    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, (LOOPBACK, port))
+    # The pair says on which address of the host; the library hands it to Docker as it is.
+    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, (LOOPBACK, port))  # type: ignore[arg-type]  # its gap
     for name, value in kafka_container_environment(port).items():
         container.with_env(name, value)
     settings = KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{port}", security_protocol="plaintext")

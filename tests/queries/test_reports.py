@@ -10,9 +10,8 @@ from random import Random
 
 import pytest
 import typer
-from click.testing import Result
 from tests.rollups.rows import EPOCH, Sink
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from taximeter_consumers import queries
 from taximeter_consumers.clickhouse import ClickHouse

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taximeter_infra.cli.failures import told_plainly
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import open_clickhouse
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -27,7 +29,8 @@ def aggregate(
 ) -> None:
     """Bring the cost rollups up to date with the stored events.
 
-    Without options it works until nothing is new, and says what it did. Doing it again changes nothing.
+    Without options it works until nothing is new, and says what it did. Doing
+    it again changes nothing.
 
     \b
     Examples:
@@ -35,14 +38,13 @@ def aggregate(
       taximeter aggregate --follow --interval 5
       taximeter aggregate --rebuild --json
     """
-    from taximeter_consumers.clickhouse import connect
     from taximeter_consumers.pricing import load_book
     from taximeter_infra.cli.context import clickhouse_settings
 
     if follow and (rebuild or as_json):
         raise typer.BadParameter("--follow goes with neither --rebuild nor --json")
     # A rebuild step may take longer than an ordinary statement.
-    with closing(connect(clickhouse_settings(), timeout_seconds=600)) as clickhouse:
+    with closing(open_clickhouse(clickhouse_settings(), timeout_seconds=600)) as clickhouse:
         rates = load_book(clickhouse)
         if follow:
             _follow(clickhouse, interval)
@@ -53,7 +55,7 @@ def aggregate(
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(aggregate)
+    app.command(short_help="Bring the cost rollups up to date.", rich_help_panel=Panel.PIPELINE)(aggregate)
 
 
 def _catch_up(clickhouse: ClickHouse) -> dict[str, Any]:
@@ -90,8 +92,8 @@ def _follow(clickhouse: ClickHouse, interval: float) -> None:
 def _told(done: dict[str, Any]) -> str:
     prices = f"price book: {done['rates_added']} rates added\n" if done["rates_added"] else ""
     if done.get("rebuilt"):
-        return f"{prices}rebuilt from {done['batches']} batches with {done['records']} records"
+        return f"{prices}rebuilt from {done['batches']:,} batches with {done['records']:,} records"
     if not done["ticks"]:
         return f"{prices}nothing new"
     ticks = "1 tick" if done["ticks"] == 1 else f"{done['ticks']} ticks"
-    return f"{prices}rolled up {done['records']} records of {done['batches']} batches in {ticks}"
+    return f"{prices}rolled up {done['records']:,} records of {done['batches']:,} batches in {ticks}"

@@ -36,7 +36,8 @@ def taximeter(
     logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 
-for module in (stack, demo, topics, migrate, simulate, sink, aggregate, report, tail, replay, sql):
+# The order in which a newcomer needs them.
+for module in (demo, stack, topics, migrate, simulate, sink, aggregate, report, sql, tail, replay):
     module.register(app)
 
 

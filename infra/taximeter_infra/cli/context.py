@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from taximeter_infra.cli.reach import clickhouse_place
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,11 +29,13 @@ def kafka_settings() -> KafkaSettings:
 
 
 def clickhouse_settings() -> ClickHouseSettings:
-    """How to reach ClickHouse, as a user who may write."""
+    """How to reach ClickHouse, as a user who may write. Raises Misconfigured for what is no URL."""
     from taximeter_schemas.settings import ClickHouseSettings
 
     addresses = None if os.environ.get("CLICKHOUSE_URL") else _local_stack()
-    return settings_of(ClickHouseSettings, {} if addresses is None else {"url": addresses.clickhouse_url})
+    settings = settings_of(ClickHouseSettings, {} if addresses is None else {"url": addresses.clickhouse_url})
+    clickhouse_place(settings.url.get_secret_value())
+    return settings
 
 
 def analyst_settings() -> ClickHouseSettings:

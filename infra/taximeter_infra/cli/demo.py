@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
+from taximeter_infra.cli.panels import Panel
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,9 +28,10 @@ def demo(
 ) -> None:
     """Run an instrumented executor against real servers and show what it cost.
 
-    Starts a broker, ClickHouse, the sink and the aggregator; runs the example executor over workflows with AI, HTTP,
-    code and plugin nodes; waits for the rollups; prints them; and checks them against the executor's own count. Exit
-    code 3 when a check does not hold.
+    Starts a broker, ClickHouse, the sink and the aggregator; runs the example
+    executor over workflows with AI, HTTP, code and plugin nodes; waits for
+    the rollups; prints them; and checks them against the executor's own
+    count. Exit code 3 when a check does not hold.
 
     \b
     Examples:
@@ -103,4 +105,7 @@ def _plain_progress(console: Console, runs: int) -> Any:
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(demo)
+    app.command(
+        short_help="Run it all once on real servers, show what it cost, check every number.",
+        rich_help_panel=Panel.STACK,
+    )(demo)

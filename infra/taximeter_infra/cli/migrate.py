@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from taximeter_infra.cli.failures import told_plainly
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import open_clickhouse
 
 
 @told_plainly
@@ -26,17 +28,17 @@ def migrate(
       taximeter migrate --dry-run --json
       CLICKHOUSE_URL=https://user:password@ch.internal:8443 taximeter migrate --cluster main
     """
-    from taximeter_consumers.clickhouse import connect
     from taximeter_consumers.pricing.book import load_book
     from taximeter_infra import migrate as migrations
     from taximeter_infra.cli import context
 
     settings = context.clickhouse_settings()
+    open_clickhouse(settings, database="default").close()
     engines = migrations.single_server() if cluster is None else migrations.cluster(cluster)
     applied = migrations.migrate(settings, engines, dry_run=dry_run)
     rates = 0
     if not dry_run:
-        clickhouse = connect(settings)
+        clickhouse = open_clickhouse(settings)
         try:
             rates = load_book(clickhouse)
         finally:
@@ -56,4 +58,6 @@ def migrate(
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(migrate)
+    app.command(
+        short_help="Create or update the tables of ClickHouse and the price book.", rich_help_panel=Panel.PIPELINE
+    )(migrate)

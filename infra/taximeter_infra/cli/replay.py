@@ -14,6 +14,8 @@ import typer
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.moments import parse_moment
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import asking_kafka
 
 if TYPE_CHECKING:
     from taximeter_consumers.replay.destinations import Destination
@@ -49,15 +51,16 @@ def replay(
 ) -> None:
     """Read a part of the topic again, up to where it ended when this began. No group is joined, nothing is committed.
 
-    Offsets begin with --from-offset and end before --to-offset. Times are those of arrival in Kafka. Without a
-    destination each event is one JSON line. Exit code 3 when messages could not be decoded.
+    Offsets begin with --from-offset and end before --to-offset. Times are
+    those of arrival in Kafka. Without a destination each event is one JSON
+    line. Exit code 3 when messages could not be decoded.
 
     \b
     Examples:
       taximeter replay --since 2h --account acct-001
       taximeter replay --from-offset 3:1200 --to-offset 3:1300 --partition 3
       taximeter replay --to-file events.avro
-      taximeter replay --to-topic metering.events
+      taximeter replay --since 1d --to-topic metering.events.copy
     """
     from taximeter_consumers.replay.event_filter import EventFilter
     from taximeter_consumers.replay.replay import replay as replay_messages
@@ -70,14 +73,15 @@ def replay(
     now = datetime.now(UTC)
     asked = TopicRange(
         frozenset(partition or ()),
-        parse_offsets(from_offset or ()),
-        parse_offsets(to_offset or ()),
-        None if since is None else parse_moment(since, now),
-        None if until is None else parse_moment(until, now),
+        parse_offsets(from_offset or (), "--from-offset"),
+        parse_offsets(to_offset or (), "--to-offset"),
+        None if since is None else parse_moment(since, now, "--since"),
+        None if until is None else parse_moment(until, now, "--until"),
     )
     wanted = EventFilter(frozenset(run or ()), frozenset(account or ()), frozenset(workflow or ()))
     kafka, registry = context.kafka_settings(), context.registry()
-    reader = TopicReader(kafka, topic or context.topic_settings().events)
+    with asking_kafka(kafka):
+        reader = TopicReader(kafka, topic or context.topic_settings().events)
     try:
         spans = reader.spans(asked)
         _say_gone(spans)
@@ -87,17 +91,19 @@ def replay(
     finally:
         reader.close()
     to_stdout = to_file is None and to_topic is None and not dry_run
-    _tell(outcome, as_json and not to_stdout, quiet=to_stdout)
+    _tell(outcome, as_json and not to_stdout, _wrote(to_stdout=to_stdout, dry_run=dry_run))
     if outcome.bad and not skip_bad:
         raise typer.Exit(ExitCode.CHECK_FAILED)
 
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(replay)
+    app.command(
+        short_help="Read a part of the topic again: to stdout, a file, another topic.", rich_help_panel=Panel.ANSWERS
+    )(replay)
 
 
-def parse_offsets(given: Sequence[str]) -> Offsets:
+def parse_offsets(given: Sequence[str], option: str | None = None) -> Offsets:
     """`1200` for every partition, `3:1200` for one. Raises typer.BadParameter."""
     from taximeter_consumers.replay.topic_range import Offsets
 
@@ -106,7 +112,7 @@ def parse_offsets(given: Sequence[str]) -> Offsets:
     for text in given:
         partition, _, offset = text.rpartition(":")
         if not offset.isdecimal() or (":" in text and not partition.isdecimal()):
-            raise typer.BadParameter(f"{text!r} is not OFFSET or PARTITION:OFFSET")
+            raise typer.BadParameter(f"{text!r} is not OFFSET or PARTITION:OFFSET", param_hint=option)
         if partition:
             own[int(partition)] = int(offset)
         else:
@@ -133,11 +139,18 @@ def _say_gone(spans: Sequence[Span]) -> None:
             )
 
 
-def _tell(outcome: Outcome, as_json: bool, *, quiet: bool) -> None:
+def _wrote(*, to_stdout: bool, dry_run: bool) -> str:
+    """The word for what happened to the chosen events; none where they themselves are on standard output."""
+    return "" if to_stdout else "chosen" if dry_run else "written"
+
+
+def _tell(outcome: Outcome, as_json: bool, wrote: str) -> None:
     if as_json:
         typer.echo(json.dumps(outcome.as_json(), indent=2))
-    elif not quiet:
-        typer.echo(f"{outcome.read} messages read, {outcome.written} written, {outcome.bad} undecodable")
+    elif wrote:
+        typer.echo(f"{outcome.read} messages read, {outcome.written} {wrote}, {outcome.bad} undecodable")
+    elif not outcome.written:
+        typer.echo(f"{outcome.read} messages read, no event among them was asked for", err=True)
     if outcome.bad:
         typer.echo(f"{outcome.bad} messages could not be decoded:", err=True)
         for bad in outcome.named:

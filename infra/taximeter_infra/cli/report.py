@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taximeter_infra.cli.failures import told_plainly
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import open_clickhouse
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
     from taximeter_consumers.queries import Filter, Row
 
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="As `taximeter report runs` shows it")]
 Account = Annotated[str | None, typer.Option(help="Only this account")]
 Since = Annotated[
     str | None, typer.Option(metavar="TIME", help="Only from this time on: ISO 8601 (UTC), or how long ago: 2h, 7d")
@@ -30,7 +33,7 @@ report = typer.Typer(no_args_is_help=True, help="What runs, nodes, models, workf
 
 @report.command()
 @told_plainly
-def run(run_id: str, account: Account = None, as_json: AsJson = False) -> None:
+def run(run_id: RunId, account: Account = None, as_json: AsJson = False) -> None:
     """One run with its nodes; exit code 1 where no such run is in the rollups.
 
     \b
@@ -140,7 +143,7 @@ def users(
 
 def register(app: typer.Typer) -> None:
     """Put these commands on the app, under `report`."""
-    app.add_typer(report, name="report")
+    app.add_typer(report, name="report", rich_help_panel=Panel.ANSWERS)
 
 
 def _show(name: str, ask: Callable[[ClickHouse, Filter], list[Row]], chosen: Filter, *, as_json: bool) -> None:
@@ -155,19 +158,18 @@ def _show(name: str, ask: Callable[[ClickHouse, Filter], list[Row]], chosen: Fil
 
 
 def _connect() -> ClickHouse:
-    from taximeter_consumers.clickhouse import connect
     from taximeter_infra.cli.context import clickhouse_settings
 
-    return connect(clickhouse_settings())
+    return open_clickhouse(clickhouse_settings())
 
 
 def _filter(account: str | None, since: str | None, until: str | None, limit: int) -> Filter:
     from taximeter_consumers.queries import Filter
 
-    return Filter(account, _time(since), _time(until), limit)
+    return Filter(account, _time(since, "--since"), _time(until, "--until"), limit)
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(text: str | None, option: str) -> datetime | None:
     from taximeter_infra.cli.moments import parse_moment
 
-    return None if text is None else parse_moment(text, datetime.now(UTC))
+    return None if text is None else parse_moment(text, datetime.now(UTC), option)

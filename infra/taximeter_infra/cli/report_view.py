@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,8 +16,8 @@ from rich.table import Table
 from taximeter_consumers.queries import Row
 from taximeter_schemas.money import plain, shown
 
-# Where there is no terminal to ask.
-_PIPE_WIDTH = 150
+# Where there is no terminal to ask: wide enough for any row.
+_PIPE_WIDTH = 1_000
 
 # Per report: heading and column. What is not shown here is in the JSON.
 COLUMNS = {
@@ -47,11 +47,14 @@ COLUMNS = {
         "cost": "cost_usd",
     },
 }  # fmt: skip
+# What a narrow terminal does without first; the JSON has all of it.
+_SPARE = ("started", "user", "use", "cache read", "requests", "CPU", "time", "in", "out", "attempts", "account")
+_TOKENS = {"input_tokens", "output_tokens", "cache_read_tokens"}
 _WORDS = {"run", "account", "workflow", "user", "node", "type", "provider", "model", "use"}
 
 
 def wide_console() -> Console:
-    """Standard output; where it is no terminal (a pipe, a log) wide enough that ids are not folded."""
+    """Standard output; where it is no terminal (a pipe, a log) wide enough that nothing is folded."""
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_WIDTH)
 
@@ -62,15 +65,25 @@ def show_rows(name: str, rows: Sequence[Row], console: Console | None = None, ti
     if not rows:
         console.print(f"no {name.replace('_', ' ')} in the rollups", highlight=False)
         return
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    for heading in COLUMNS[name]:
-        words = heading in _WORDS
-        table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(_cell(column, row)) for column in COLUMNS[name].values()))
+    columns, left_out = dict(COLUMNS[name]), []
+    subject = next(iter(columns))
+    table = _table(columns, rows, title)
+    for heading in (spare for spare in _SPARE if spare in columns and spare != subject):
+        if natural_width(table, console) <= console.width:
+            break
+        left_out.append(heading)
+        del columns[heading]
+        table = _table(columns, rows, title)
     console.print(table, highlight=False)
+    if left_out:
+        console.print(f"too narrow for {', '.join(left_out)}; --json has all", highlight=False)
     for line in footnotes(rows):
         console.print(line, highlight=False, markup=False)
+
+
+def natural_width(table: Table, console: Console) -> int:
+    """How wide the table is when nothing is folded."""
+    return console.measure(table, options=console.options.update(max_width=_PIPE_WIDTH)).maximum
 
 
 def show_run(found: Sequence[Row], nodes: Sequence[Row]) -> None:
@@ -93,8 +106,18 @@ def footnotes(rows: Sequence[Row]) -> list[str]:
     for column, (one, many) in told.items():
         count = sum(row[column] for row in rows)
         if count:
-            lines.append(f"{count} of {calls} calls {one if count == 1 else many}")
+            lines.append(f"{count:,} of {calls:,} calls {one if count == 1 else many}")
     return lines
+
+
+def _table(columns: Mapping[str, str], rows: Sequence[Row], title: str | None) -> Table:
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    for heading in columns:
+        words = heading in _WORDS
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(column, row)) for column in columns.values()))
+    return table
 
 
 def print_json(report: dict[str, Any]) -> None:
@@ -126,6 +149,8 @@ def _cell(column: str, row: Row) -> str:
     value = row[column]
     if column == "cost_usd":
         return _cost(value, row)
+    if column in _TOKENS and value == 0 and 0 < row["ai_calls"] == row["unmeasured_calls"]:
+        return "unknown"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if column in ("duration_us", "cpu_us"):

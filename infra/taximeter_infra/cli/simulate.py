@@ -15,6 +15,8 @@ import typer
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.moments import parse_moment
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import asking_kafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,7 +78,7 @@ def simulate(
         seed=seed,
         runs=runs,
         accounts=accounts,
-        start=None if start is None else parse_moment(start, datetime.now(UTC)),
+        start=None if start is None else parse_moment(start, datetime.now(UTC), "--start"),
         pace=rate or DEFAULT_PACE,
     )
     # Events hold no cycles, and looking for some among so many objects would take a third of the time.
@@ -93,7 +95,9 @@ def simulate(
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(simulate)
+    app.command(
+        short_help="Send realistic events to Kafka, the same for the same seed.", rich_help_panel=Panel.PIPELINE
+    )(simulate)
 
 
 def _generated(plan: SimulationPlan) -> Iterator[MeterEvent]:
@@ -115,7 +119,9 @@ def _send(plan: SimulationPlan, events: Iterable[MeterEvent], pacing: Pacing, as
     from taximeter_infra.simulate.sending import EventSender
 
     topic = context.topic_settings().events
-    sender = EventSender(context.kafka_settings(), context.registry(), topic)
+    kafka = context.kafka_settings()
+    with asking_kafka(kafka):
+        sender = EventSender(kafka, context.registry(), topic)
     with _progress(plan.events) as on_progress:
         sent = sender.send(events, pacing, on_progress)
     per_second = round(sent.acknowledged / sent.seconds, 1) if sent.seconds else 0.0
@@ -132,8 +138,10 @@ def _send(plan: SimulationPlan, events: Iterable[MeterEvent], pacing: Pacing, as
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
-        begin = f"interrupted: of {plan.events} events " if sent.interrupted else ""
-        typer.echo(f"{begin}{sent.acknowledged} acknowledged by {topic} in {sent.seconds:.1f} s ({per_second}/s)")
+        begin, of_all = ("interrupted: ", f" of {plan.events:,}") if sent.interrupted else ("", "")
+        typer.echo(
+            f"{begin}{sent.acknowledged:,}{of_all} events are in {topic}, sent in {sent.seconds:.1f} s ({per_second}/s)"
+        )
     return sent
 
 

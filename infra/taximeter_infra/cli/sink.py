@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from taximeter_infra.cli.failures import told_plainly
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import asking_kafka, open_clickhouse
 
 
 @told_plainly
@@ -28,7 +30,8 @@ def sink(
 ) -> None:
     """Store events in ClickHouse, each exactly once. Start as many as there are partitions; kill any at any time.
 
-    Logs go to stderr, one line for each batch. What cannot be stored goes to the dead-letter topic with its reason.
+    Logs go to stderr, one line for each batch. What cannot be stored goes to
+    the dead-letter topic with its reason.
 
     \b
     Examples:
@@ -50,6 +53,11 @@ def sink(
     environment = SinkEnvironment(
         context.kafka_settings(), context.clickhouse_settings(), context.registry(), context.topic_settings()
     )
+    if until_caught_up:
+        # Who waits for the end should not wait for servers that are not there; the service itself outlives outages.
+        open_clickhouse(environment.clickhouse).close()
+        with asking_kafka(environment.kafka):
+            pass
     began = time.monotonic()
     counters = run_sink(environment, settings, stop, until_caught_up=until_caught_up)
     seconds = round(time.monotonic() - began, 3)
@@ -57,11 +65,11 @@ def sink(
         typer.echo(json.dumps({**asdict(counters), "seconds": seconds}, indent=2))
         return
     typer.echo(
-        f"stored {counters.records - counters.dead_lettered:,} events in {counters.batches} batches"
-        f" in {seconds:.1f} s; {counters.dead_lettered} dead letters"
+        f"stored {counters.records - counters.dead_lettered:,} events in {counters.batches:,} batches"
+        f" in {seconds:.1f} s; {counters.dead_lettered:,} dead letters"
     )
 
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(sink)
+    app.command(short_help="Store events in ClickHouse, each exactly once.", rich_help_panel=Panel.PIPELINE)(sink)

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
+from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.stack_view import export_lines, show_addresses, show_findings, show_health, status_json
 from taximeter_infra.stack.daemon import start_detached
 from taximeter_infra.stack.doctor import diagnose
@@ -56,6 +57,7 @@ HttpPort = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free on
 TcpPort = Annotated[int, typer.Option(min=0, max=65535, help="Native protocol; 0 picks a free one")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table")]
 BEAT_SECONDS = 0.5
+NEXT = "next:       taximeter simulate, then sink --until-caught-up, aggregate, report models"
 
 
 @told_plainly
@@ -68,7 +70,7 @@ def up(
     controller_port: ControllerPort = CONTROLLER_PORT,
     clickhouse_http_port: HttpPort = CLICKHOUSE_HTTP_PORT,
     clickhouse_tcp_port: TcpPort = CLICKHOUSE_TCP_PORT,
-    detach: Annotated[bool, typer.Option(help="Run in the background and return when ready")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Run in the background and return when ready")] = False,
 ) -> None:
     """Start a broker and ClickHouse on this machine, on loopback only. Ctrl-C stops them.
 
@@ -97,6 +99,7 @@ def up(
     show_health(console, ask_parts(addresses))
     show_addresses(console, addresses)
     console.print("the stack runs in the background; `taximeter down` stops it", highlight=False)
+    console.print(NEXT, highlight=False, soft_wrap=True)
 
 
 @told_plainly
@@ -168,8 +171,14 @@ def doctor(
 
 def register(app: typer.Typer) -> None:
     """Put these commands on the app."""
-    for command in (up, down, status, doctor):
-        app.command()(command)
+    told = {
+        up: "Start a broker and ClickHouse on this machine.",
+        down: "Stop them. Their data stay.",
+        status: "Say whether each part answers.",
+        doctor: "Say what this machine lacks, and how to mend it.",
+    }
+    for command, short in told.items():
+        app.command(short_help=short, rich_help_panel=Panel.STACK)(command)
 
 
 def run_in_foreground(plan: StackPlan, console: Console, on_ready: Callable[[StackAddresses], None]) -> None:
@@ -179,6 +188,7 @@ def run_in_foreground(plan: StackPlan, console: Console, on_ready: Callable[[Sta
     try:
         on_ready(stack.start(_line_printer(console)))
         show_addresses(console, stack.addresses)
+        console.print(NEXT, highlight=False, soft_wrap=True)
         console.print("Ctrl-C stops the stack", highlight=False)
         shown = None
         while stack.alive:

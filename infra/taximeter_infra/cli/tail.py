@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taximeter_infra.cli.failures import told_plainly
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import asking_kafka
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +48,9 @@ def tail(
     wanted = EventFilter(frozenset(run or ()), frozenset(account or ()), frozenset(workflow or ()))
     show = _json_line if as_json else _rich_line()
     registry = context.registry()
-    reader = TopicReader(context.kafka_settings(), topic or context.topic_settings().events)
+    kafka = context.kafka_settings()
+    with asking_kafka(kafka):
+        reader = TopicReader(kafka, topic or context.topic_settings().events)
     shown = 0
     try:
         for message in reader.follow(from_beginning):
@@ -71,7 +75,7 @@ def tail(
 
 def register(app: typer.Typer) -> None:
     """Put this command on the app."""
-    app.command()(tail)
+    app.command(short_help="Follow the events as they come.", rich_help_panel=Panel.ANSWERS)(tail)
 
 
 def _json_line(message: Message, event: MeterEvent) -> None:
@@ -106,7 +110,9 @@ def use_of(event: MeterEvent) -> str:
     """What the event used, in a few words."""
     words = [f"{event.duration_us / 1e6:.2f}s"] if event.duration_us else []
     if event.ai is not None:
-        words.append(f"{event.ai.model} {event.ai.input_tokens}>{event.ai.output_tokens} tokens")
+        unknown = event.ai.quality == "missing" and not event.ai.total_tokens
+        used = "unknown" if unknown else f"{event.ai.input_tokens}>{event.ai.output_tokens}"
+        words.append(f"{event.ai.model} {used} tokens")
         if event.ai.quality != "reported":
             words.append(f"({event.ai.quality.value})")
     if event.http is not None:

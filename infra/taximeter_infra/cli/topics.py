@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
+from taximeter_infra.cli.panels import Panel
+from taximeter_infra.cli.reach import asking_kafka
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text")]
 topics = typer.Typer(no_args_is_help=True, help="Create the pipeline's Kafka topics, or show them as they are.")
@@ -27,7 +29,9 @@ def create(as_json: JsonOption = False) -> None:
     from taximeter_infra.cli import context
     from taximeter_infra.topics import ensure_topics
 
-    report = ensure_topics(context.kafka_settings(), context.topic_settings())
+    kafka = context.kafka_settings()
+    with asking_kafka(kafka):
+        report = ensure_topics(kafka, context.topic_settings())
     if as_json:
         typer.echo(json.dumps(report.as_json(), indent=2))
         return
@@ -53,15 +57,17 @@ def describe(as_json: JsonOption = False) -> None:
     from taximeter_infra.topics import describe_topics, wanted
 
     names = [spec.name for spec in wanted(context.topic_settings())]
-    states = describe_topics(context.kafka_settings(), context.topic_settings())
+    kafka = context.kafka_settings()
+    with asking_kafka(kafka):
+        states = describe_topics(kafka, context.topic_settings())
     missing = [name for name in names if name not in {state.name for state in states}]
     if as_json:
         typer.echo(json.dumps({"topics": [asdict(state) for state in states], "missing": missing}, indent=2))
     else:
         for state in states:
             typer.echo(
-                f"{state.name}: {state.partitions} partitions, {state.records} records,"
-                f" {state.timestamp_type}, retention {state.retention_ms} ms"
+                f"{state.name}: {state.partitions} partitions, {state.records:,} records,"
+                f" {state.timestamp_type}, {kept_for(state.retention_ms)}"
             )
         for name in missing:
             typer.echo(f"{name} is missing; create it with `taximeter topics create`", err=True)
@@ -69,6 +75,14 @@ def describe(as_json: JsonOption = False) -> None:
         raise typer.Exit(ExitCode.FAILURE)
 
 
+def kept_for(retention_ms: str) -> str:
+    """Kafka's `retention.ms` for people."""
+    if not retention_ms.isdecimal():
+        return "kept for ever" if retention_ms == "-1" else f"retention {retention_ms}"
+    hours = int(retention_ms) / 3_600_000
+    return f"kept for {hours / 24:g} days" if hours >= 48 else f"kept for {hours:g} hours"
+
+
 def register(app: typer.Typer) -> None:
     """Put these commands on the app."""
-    app.add_typer(topics, name="topics")
+    app.add_typer(topics, name="topics", rich_help_panel=Panel.PIPELINE)

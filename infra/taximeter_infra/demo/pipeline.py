@@ -76,6 +76,7 @@ def run_demo(plan: DemoPlan, progress: Progress) -> DemoResult:
             _service(held, logs, addresses, "sink", "--group", f"demo-{plan.workload.prefix}"),
             _service(held, logs, addresses, "aggregate", "--follow", "--interval", "0.25"),
         ]
+        held.callback(progress.phase, "stopping what was started")
         progress.phase("running workflows")
         log = logs / "executor.log"
         summary = run_executor(plan.workload, addresses.environment(), log, progress.run_finished)

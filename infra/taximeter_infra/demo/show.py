@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from taximeter_infra.cli.report_view import show_rows, wide_console
+from taximeter_infra.stack.plan import default_data_dir
 from taximeter_schemas.money import plain, shown
 
 if TYPE_CHECKING:
@@ -61,10 +63,13 @@ def show_result(result: DemoResult, *, kept: bool) -> None:
     _show_checks(result, console)
     if kept:
         addresses = result.addresses
+        elsewhere = addresses.data_dir != default_data_dir()
         console.print(
             f"\nThe stack is up: Kafka at {addresses.bootstrap_servers}, ClickHouse for readers at"
-            f" {addresses.analyst_url}.\nNext: taximeter report runs · taximeter sql 'SELECT ...' ·"
-            " taximeter status · taximeter down",
+            f" {addresses.analyst_url}.\nNext: "
+            + (f"export TAXIMETER_DATA_DIR={shlex.quote(str(addresses.data_dir))}, then " if elsewhere else "")
+            + 'taximeter report runs · taximeter sql "SELECT ..." · taximeter status · taximeter down',
+            soft_wrap=True,
             highlight=False,
             markup=False,
         )
@@ -83,10 +88,12 @@ def _show_checks(result: DemoResult, console: Console) -> None:
         console.print(f"  {mark}  {escape(check.what)}", highlight=False)
         if not check.holds:
             console.print(f"         expected {check.expected}\n         found    {check.found}", markup=False)
+    totals, runs = result.seen.totals, result.seen.reports["runs"]
+    lacking = totals["unpriced_calls"] + totals["unmeasured_calls"]
+    not_in_it = f" and what {lacking} calls without a known price or use cost" if lacking else ""
     console.print(
-        f"\n{emitted} events emitted, {result.seen.stored} stored; {shown(_cost(result.seen.reports['runs']))} in"
-        f" {len(result.seen.reports['runs'])} runs; rollups complete {result.rollup_lag_seconds:.2f} s after the"
-        " last event.",
+        f"\n{emitted} events emitted, {result.seen.stored} stored; {len(runs)} runs cost {shown(_cost(runs))}"
+        f"{not_in_it}; rollups complete {result.rollup_lag_seconds:.2f} s after the last event.",
         highlight=False,
     )
 

@@ -1,0 +1,13 @@
+"""The headings under which `taximeter --help` lists the commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class Panel:
+    """One heading for each question that a newcomer has."""
+
+    STACK: Final = "Servers on this machine"
+    PIPELINE: Final = "From events to costs"
+    ANSWERS: Final = "What happened, and what it cost"

@@ -1,0 +1,104 @@
+"""The pages say what is there: links, the map, commands with their options, targets of make."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from tests.docs.pages import PAGES, ROOT, commands, links, map_entries, name_of, words
+from typer.testing import CliRunner
+
+from taximeter_infra.cli.app import app
+
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+# Words of prose that stand for a command.
+_ANY = {"COMMAND", "..."}
+
+
+def help_of(path: tuple[str, ...]) -> str:
+    """The command's own help, wide enough that no option is cut."""
+    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "240", "TERMINAL_WIDTH": "240"})
+    assert shown.exit_code == 0, f"there is no command `taximeter {' '.join(path)}`"
+    return shown.stdout
+
+
+def check_command(command: list[str]) -> None:
+    """Fails where the command, its subcommand or one of its options does not exist."""
+    options = {word.partition("=")[0] for word in command if word.startswith("--")}
+    if len(command) < 2 or command[1] in _ANY:
+        return
+    path: tuple[str, ...] = () if command[1].startswith("-") else (command[1],)
+    if path and path[0] in GROUPS and len(command) > 2 and not command[2].startswith("-"):
+        path = (*path, command[2])
+    known = set(_OPTION.findall(help_of(path)))
+    assert options <= known, f"{' '.join(command)}: there is no {', '.join(sorted(options - known))}"
+
+
+def _groups() -> set[str]:
+    root = typer.main.get_command(app)
+    return {name for name, inner in root.commands.items() if hasattr(inner, "commands")}  # type: ignore[attr-defined]  # the root is a group
+
+
+def _paths() -> list[tuple[str, ...]]:
+    root = typer.main.get_command(app)
+    paths: list[tuple[str, ...]] = []
+    for name, inner in root.commands.items():  # type: ignore[attr-defined]  # the root is a group
+        paths += [(name, sub) for sub in inner.commands] if name in GROUPS else [(name,)]
+    return paths
+
+
+GROUPS = _groups()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    """A file or a folder of this repository."""
+    lost = [link for link in links(page) if not (page.parent / link).exists()]
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_of_a_page_exists_with_its_options(page: Path) -> None:
+    """What a reader copies is a command, and its help knows every option."""
+    for command in commands(page.read_text(encoding="utf-8")):
+        check_command(command)
+
+
+@pytest.mark.parametrize("path", _paths(), ids=" ".join)
+def test_the_examples_of_every_help_exist(path: tuple[str, ...]) -> None:
+    """The examples below `--help` are held to the same."""
+    examples = help_of(path).partition("Examples:")[2].partition("╭")[0]
+    found = re.findall(r"taximeter .*", examples)
+    assert found
+    for line in found:
+        check_command(words(line.strip()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_target_of_make_exists(page: Path) -> None:
+    """`make TARGET`, wherever a page has it as code."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?:^|`)make (?:-s )?([a-z-]+)(?=[\s`])", text, re.MULTILINE)
+    assert set(named) <= targets
+
+
+def test_the_map_matches_the_tree() -> None:
+    """Every path on the README's map is there, and every root package is on it."""
+    entries = map_entries((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [entry for entry in entries if not (ROOT / entry).exists()] == []
+    packages = {str(folder.parent.relative_to(ROOT)) for folder in ROOT.glob("*/taximeter*/__init__.py")}
+    assert packages <= set(entries)
+
+
+def test_commands_are_found_among_shell() -> None:
+    """Variables before, comments, pipes and redirections after a command are not part of it."""
+    assert words('taximeter sql --csv "SELECT 1 | 2" > a.csv') == ["taximeter", "sql", "--csv", "SELECT 1 | 2"]
+    assert commands("Run `A=1 taximeter up --detach && b`.") == [["taximeter", "up", "--detach"]]
+    assert commands("```sh\ntaximeter up   # why\n```") == [["taximeter", "up"]]
+    with pytest.raises(AssertionError, match="--fly"):
+        check_command(["taximeter", "report", "runs", "--fly"])
+    with pytest.raises(AssertionError, match="no command"):
+        check_command(["taximeter", "report", "birds"])
