@@ -32,7 +32,7 @@ lint: $(READY) ## Style, formatting, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p examples
+	$(BIN)/mypy -p examples -p bench
 	$(BIN)/lint-imports
 
 format: $(READY) ## Put the code into the house's format

@@ -111,7 +111,7 @@ def test_a_batch_that_was_stored_but_not_committed_is_recognised(pipeline: Pipel
         partition=partition,
         offsets=list(range(300)),
         values=[message.value() for message in messages],
-        arrived_ms=messages[0].timestamp()[1],
+        arrivals=[message.timestamp()[1] for message in messages],
         messages=messages,
     )
     consumer.commit(

@@ -1,7 +1,8 @@
 """Which ingest batches a tick works on: those of the sink's ledger that no tick has recorded yet.
 
 The ledger is looked at from an hour before the newest recorded batch on, so that a look costs the same however long
-the ledger is, and a batch that shows up late (a slow commit, two clocks) is still found. Oldest first and bounded, so
+the ledger is, and a batch that shows up late (a slow commit, two clocks) is still found. While the newest one is in the
+future, which a clock that was set back leaves behind, the whole ledger is looked at. Oldest first and bounded, so
 that a backlog is worked off in equal steps.
 """
 
@@ -17,10 +18,15 @@ LATE_SECONDS: Final = 3600
 
 PENDING: Final = """
 FROM ingest_batches
-WHERE stored_at > (SELECT max(stored_at) FROM stored_rolled_up_batches) - INTERVAL {late:UInt32} SECOND
-  AND batch_id NOT IN (
-      SELECT batch_id FROM stored_rolled_up_batches
-      WHERE stored_at > (SELECT max(stored_at) FROM stored_rolled_up_batches) - INTERVAL {late:UInt32} SECOND)
+WHERE stored_at > (
+    SELECT if(max(stored_at) > now64(6), toDateTime64(0, 6, 'UTC'), max(stored_at)) FROM stored_rolled_up_batches
+) - INTERVAL {late:UInt32} SECOND
+AND batch_id NOT IN (
+    SELECT batch_id FROM stored_rolled_up_batches
+    WHERE stored_at > (
+        SELECT if(max(stored_at) > now64(6), toDateTime64(0, 6, 'UTC'), max(stored_at)) FROM stored_rolled_up_batches
+    ) - INTERVAL {late:UInt32} SECOND
+)
 """
 _ROW: Final = "SELECT batch_id, toUnixTimestamp64Micro(stored_at), toUnixTimestamp64Milli(arrived_at), records "
 _OLDEST_FIRST: Final = " ORDER BY stored_at, batch_id LIMIT {limit:UInt32}"

@@ -19,18 +19,25 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 
+# Bytes that a record takes besides its value: the message object with key and headers, and its places in lists.
+# Measured with short keys and two headers.
+RECORD_OVERHEAD = 512
+
+
 # Compared by identity: a batch that was cut again after a rebalance is another one.
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Records in offset order. `arrived_ms` is the broker's time of the first, Unix milliseconds (0: it has none)."""
+    """Records in offset order. `arrivals` are the broker's times of them, Unix milliseconds (0: it has none)."""
 
     topic: str
     partition: int
     offsets: Sequence[int]
     values: Sequence[bytes | None]
-    arrived_ms: int
+    arrivals: Sequence[int]
     # The messages themselves, for the keys and headers of dead letters.
     messages: Sequence[Message] = ()
+    # Cut again from an intent: it may be in ClickHouse already.
+    announced_before: bool = False
 
     @property
     def first(self) -> int:
@@ -42,10 +49,20 @@ class Batch:
         """The last offset, inclusive."""
         return self.offsets[-1]
 
+    @property
+    def arrived_ms(self) -> int:
+        """When the first record arrived, Unix milliseconds."""
+        return self.arrivals[0]
+
     @cached_property
     def bytes(self) -> int:
         """The size of all values."""
         return sum(len(value) for value in self.values if value)
+
+    @property
+    def memory(self) -> int:
+        """What the batch takes in memory, about, in bytes."""
+        return self.bytes + RECORD_OVERHEAD * len(self.values)
 
     @cached_property
     def content_hash(self) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Fields that the sink puts around every record, see `block`.
-ROW, OFFSET, HEADER = "_row", "_offset", "_header"
+ROW, OFFSET, ARRIVED, HEADER = "_row", "_offset", "_arrived", "_header"
 
 # Column of stored_events -> (path in the event, value where the writer's schema lacks it).
 _COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -114,7 +114,7 @@ class SchemaColumns:
     @cached_property
     def structure(self) -> str:
         """The argument of `input()`: the writer's fields between ours, all in plain types."""
-        leading = f"{OFFSET} FixedString(8), {HEADER} FixedString({frame.HEADER_SIZE})"
+        leading = f"{OFFSET} FixedString(8), {ARRIVED} FixedString(8), {HEADER} FixedString({frame.HEADER_SIZE})"
         fields = [f"`{name}` {plain}" for name, plain in self._fields.items()]
         return ", ".join([leading, *fields, f"{ROW} FixedString(4)"])
 
@@ -124,7 +124,7 @@ class SchemaColumns:
 
         Nothing gets an alias: one called `event_id` would hide the text that the guards look at.
         """
-        place = f"reinterpretAsInt64({OFFSET}) - {{first:Int64}}"
+        place = f"bitAnd(reinterpretAsUInt64({OFFSET}), 4194303)"
         chosen = [path if path in self._paths else default for path, default in _COLUMNS.values()]
         return ",\n    ".join(
             [
@@ -137,8 +137,9 @@ class SchemaColumns:
                 f"{self.schema_id}",
                 "{batch_id:UInt64}",
                 "fromUnixTimestamp64Milli({arrived_ms:Int64}, 'UTC')",
-                # The first arrival wins: later batches, and later records of a batch, get smaller versions.
-                f"bitNot(bitOr(bitShiftLeft({{arrived_ms:UInt64}}, 22), toUInt64(least({place}, 4194303))))",
+                # The first arrival wins: later records get smaller versions. A record's version is its own, whatever
+                # batch it is in: of two stored copies of one record the later one wins, whose batch is in the ledger.
+                f"bitNot(bitOr(bitShiftLeft(reinterpretAsUInt64({ARRIVED}), 22), {place}))",
             ]
         )
 

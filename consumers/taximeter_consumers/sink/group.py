@@ -60,7 +60,7 @@ def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
         "session.timeout.ms": sink.session_timeout_ms,
         "heartbeat.interval.ms": max(sink.session_timeout_ms // 4, 250),
         "fetch.wait.max.ms": 100,
-        "queued.max.messages.kbytes": max(sink.memory_bytes // 4096, 1024),
+        "queued.max.messages.kbytes": max(sink.memory_bytes // 8192, 1024),
     }
     if sink.instance_id is not None:
         config["group.instance.id"] = sink.instance_id
@@ -84,8 +84,10 @@ def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[
 def behind(consumer: Consumer, topic: str, apart_from: Container[int]) -> list[int]:
     """The partitions whose committed offset has not reached the end of the log. Raises Retryable or Misconfigured."""
     try:
-        numbers = consumer.list_topics(topic, timeout=15).topics[topic].partitions
-        places = [TopicPartition(topic, number) for number in numbers if number not in apart_from]
+        found = consumer.list_topics(topic, timeout=15).topics[topic]
+        if found.error is not None:
+            raise translate(found.error)
+        places = [TopicPartition(topic, number) for number in found.partitions if number not in apart_from]
         ends = {place.partition: consumer.get_watermark_offsets(place, timeout=15) for place in places}
     except KafkaException as error:
         raise translate(error.args[0]) from error

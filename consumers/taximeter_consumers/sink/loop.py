@@ -83,13 +83,17 @@ class Loop:
         """
         self._drain = until_caught_up
         self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
-        while not stop.is_set() and not (until_caught_up and self._caught_up()):
-            self._poll()
-            self._hold()
-            self._collect(0.0)
-            self._flush()
-            self._commit()
-        self._finish(self._partitions.values())
+        try:
+            while not stop.is_set() and not (until_caught_up and self._caught_up()):
+                self._poll()
+                self._hold()
+                self._collect(0.0)
+                self._flush()
+                self._commit()
+            self._finish(self._partitions.values())
+        finally:
+            # So that closing the consumer waits for nothing any more.
+            self._forget(list(self._partitions))
 
     def _poll(self) -> None:
         try:
@@ -111,15 +115,24 @@ class Loop:
                 partition.offer(list(records), now)
 
     def _hold(self) -> None:
-        """Pauses what holds more than its share, resumes it at half of that. Polling goes on."""
+        """Pauses what holds more than its share, resumes it at half of that. Polling goes on.
+
+        A batch that another owner announced may be larger than the share here; it is read to its end as long as the
+        memory of all allows, because a pause would wait for ever.
+        """
         share = max(self._settings.memory_bytes // max(len(self._partitions), 1), 1)
-        for partition in self._partitions.values():
-            place = [TopicPartition(self._topic, partition.number)]
-            if not partition.paused and partition.bytes >= share:
+        held = {number: partition.memory for number, partition in self._partitions.items()}
+        full = sum(held.values()) >= self._settings.memory_bytes
+        for number, partition in self._partitions.items():
+            place = [TopicPartition(self._topic, number)]
+            if not partition.paused and held[number] >= share:
+                if partition.rebuilding and not full:
+                    continue
+                partition.forget_intents()
                 self._consumer.pause(place)
                 partition.paused = True
                 self._counters.pauses += 1
-            elif partition.paused and partition.bytes <= share // 2:
+            elif partition.paused and held[number] <= share // 2:
                 self._consumer.resume(place)
                 partition.paused = False
 
@@ -193,29 +206,38 @@ class Loop:
             if partition is not None and offset is not None:
                 partition.reached(offset)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET and partition is not None:  # noqa: SLF001
-            self._start_over(partition, error)
+            self._start_over(partition)
         else:
             translated = group.translate(error)
             if error.fatal() or not isinstance(translated, Retryable):
                 raise translated
             _log.warning("Kafka reports an error", error=str(translated))
 
-    def _start_over(self, partition: Partition, error: KafkaError) -> None:
-        """The committed offset is no longer in the log: retention was faster than the sink, or the topic is new."""
+    def _start_over(self, partition: Partition) -> None:
+        """The next offset is no longer in the log: retention was faster than the sink, or the topic is new."""
         place = TopicPartition(self._topic, partition.number)
-        low, high = self._consumer.get_watermark_offsets(place, timeout=15)
+        try:
+            low, high = self._consumer.get_watermark_offsets(place, timeout=15)
+            self._consumer.incremental_unassign([place])
+            self._consumer.incremental_assign([TopicPartition(self._topic, partition.number, low)])
+        except KafkaException as error:
+            raise group.translate(error.args[0]) from error
         _log.error(
             "RECORDS ARE MISSING: the offset to read next is not in the log any more; going on at its beginning."
             " Compare ingest_batches with what was produced, and give the topic more retention",
             partition=partition.number,
-            committed=partition.position()[0],
+            missing_from=partition.next_offset,
             log_begins=low,
             log_ends=high,
-            error=error.name(),
         )
-        self._partitions[partition.number] = Partition(self._topic, partition.number, low, ())
-        self._consumer.incremental_unassign([place])
-        self._consumer.incremental_assign([TopicPartition(self._topic, partition.number, low)])
+        if low >= partition.next_offset:
+            partition.skip_to(low)
+        else:
+            # Another log: its offsets do not go with those in hand. What is in flight is stored all the same.
+            paused, partition = partition.paused, Partition(self._topic, partition.number, low, ())
+            partition.paused = paused
+            self._partitions[partition.number] = partition
+        self._work.moved.add(partition.number)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned_once = True
@@ -228,6 +250,8 @@ class Loop:
             if intents:
                 _log.info("taking up announced batches", partition=number, first=offset, last=intents[-1].last)
         consumer.incremental_assign(starts)
+        # librdkafka keeps a pause over a rebalance; these partitions are new here and hold nothing.
+        consumer.resume(starts)
         _log.info("partitions assigned", partitions=sorted(standing))
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

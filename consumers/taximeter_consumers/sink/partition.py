@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from taximeter_consumers.sink.batch import Batch, CutPolicy, covered_by
+from taximeter_consumers.sink.batch import RECORD_OVERHEAD, Batch, CutPolicy, covered_by
 from taximeter_consumers.sink.intent import Intent, to_metadata
 
 if TYPE_CHECKING:
@@ -50,11 +50,23 @@ class Partition:
         self._next_offset = max(self._next_offset, offset)
         self._log_end = offset
 
+    def skip_to(self, offset: int) -> None:
+        """The log goes on at `offset`: what lay before it and was not read is gone. What was read stays in hand."""
+        if self.idle:
+            self._commit_at = offset
+        self._next_offset = offset
+        self._log_end = None
+
+    def forget_intents(self) -> None:
+        """Cuts afresh what was announced before: costs at most physical duplicates, which storage collapses."""
+        self._intended.clear()
+
     def cut(self, policy: CutPolicy, now: float, *, partitions: int, most_in_flight: int, drain: bool) -> Batch | None:
         """The next batch if one is due, now in flight; None otherwise. With `drain` the log's end is enough."""
         if len(self._in_flight) >= most_in_flight:
             return None
         rows = self._rows_of_intent()
+        announced_before = rows is not None
         if rows is None:
             waited = now - self._waiting_since
             due = policy.due(len(self._waiting), self._waiting_bytes, waited, partitions)
@@ -63,7 +75,7 @@ class Partition:
             rows = min(len(self._waiting), policy.rows)
         if rows == 0:
             return None
-        return self._take(rows, now)
+        return self._take(rows, now, announced_before=announced_before)
 
     def stored(self, batch: Batch) -> None:
         """The batch is in ClickHouse, in the dead letters and in the ledger."""
@@ -83,9 +95,20 @@ class Partition:
         return self._log_end is not None and self._next_offset >= self._log_end
 
     @property
-    def bytes(self) -> int:
-        """Message bytes held: waiting and in flight."""
-        return self._waiting_bytes + sum(batch.bytes for batch in self._in_flight)
+    def next_offset(self) -> int:
+        """Where reading goes on."""
+        return self._next_offset
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether a batch that was announced before is still to be completed: reading must go on until it is."""
+        return bool(self._intended)
+
+    @property
+    def memory(self) -> int:
+        """What the records in hand take in memory, about, in bytes: waiting and in flight."""
+        waiting = self._waiting_bytes + RECORD_OVERHEAD * len(self._waiting)
+        return waiting + sum(batch.memory for batch in self._in_flight)
 
     @property
     def idle(self) -> bool:
@@ -108,22 +131,27 @@ class Partition:
                 return rows
         return None
 
-    def _take(self, rows: int, now: float) -> Batch:
+    def _take(self, rows: int, now: float, *, announced_before: bool) -> Batch:
         taken, self._waiting = self._waiting[:rows], self._waiting[rows:]
         self._waiting_bytes -= sum(map(len, taken))
         self._waiting_since = now
-        kind, millis = taken[0].timestamp()
         batch = Batch(
             topic=self.topic,
             partition=self.number,
             # map over the C methods: this is the one place that touches every record.
             offsets=cast("list[int]", list(map(Message.offset, taken))),
             values=cast("list[bytes | None]", list(map(Message.value, taken))),
-            arrived_ms=0 if kind == TIMESTAMP_NOT_AVAILABLE else max(millis, 0),
+            arrivals=[_arrival(*stamp) for stamp in map(Message.timestamp, taken)],
             messages=taken,
+            announced_before=announced_before,
         )
         self._in_flight.append(batch)
         return batch
+
+
+def _arrival(kind: int, millis: int) -> int:
+    # Where producers set the time it may be nonsense; 42 bits (the year 2109) are what a version has room for.
+    return 0 if kind == TIMESTAMP_NOT_AVAILABLE else min(max(millis, 0), 2**42 - 1)
 
 
 def _offset(message: Message) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicSettings
 
 _log = structlog.get_logger()
+# A membership that lasted this long was sound: what ends it is a new trouble.
+_STEADY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,11 @@ def run_sink(
     patience, jitter, attempt = Patience(base=0.5, most=15.0), random.Random(), 0  # noqa: S311 - jitter is no secret
     counters = SinkCounters()
     while True:
+        began = time.monotonic()
         try:
             _one_membership(environment, settings, stop, counters, until_caught_up=until_caught_up)
         except (Retryable, Fenced) as error:
-            attempt += 1
+            attempt = 1 if time.monotonic() - began > _STEADY_SECONDS else attempt + 1
             _log.warning("joining the group anew", attempt=attempt, error=str(error))
             if stop.wait(patience.delay(attempt, jitter)):
                 return counters

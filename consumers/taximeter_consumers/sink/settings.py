@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# `version` in stored_events keeps a record's place in its batch in 22 bits.
+# The engine makes one block of a batch up to here, see `store`.
 MOST_ROWS_OF_A_BATCH = 2**22 - 1
 
 
@@ -29,5 +29,5 @@ class SinkSettings(BaseSettings):
     )
     in_flight_per_partition: int = Field(2, ge=1, le=8, description="batches of one partition between cut and commit")
     writers: int = Field(2, ge=1, le=64, description="inserts at the same time")
-    memory_bytes: int = Field(256 * 2**20, ge=2**20, description="message bytes held over all partitions")
+    memory_bytes: int = Field(512 * 2**20, ge=2**20, description="memory of the records held over all partitions")
     stop_timeout_seconds: float = Field(10.0, gt=0, description="how long a stop waits for inserts in flight")

@@ -1,7 +1,8 @@
 """The threads that store batches while the loop goes on polling.
 
-A batch is tried until it is stored: Retryable waits and tries again, for as long as it takes. It ends early when the
-sink stops or when the batch's partition was taken away; the next owner then stores it. Misconfigured is handed to the
+A batch is tried until it is stored: Retryable puts it behind the others and tries again later, for as long as it takes,
+so that a partition that is stuck holds up no other. It ends early when the sink stops or when the batch's partition was
+taken away; the next owner then stores it. Misconfigured is handed to the
 loop, which stops the sink with the operator's message.
 """
 
@@ -10,18 +11,20 @@ from __future__ import annotations
 import queue
 import random
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from taximeter_schemas.errors import Retryable, TaximeterError
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from taximeter_consumers.sink.batch import Batch
     from taximeter_consumers.sink.store import Store, Stored
 
 _log = structlog.get_logger()
+_BEAT_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class Finished:
     batch: Batch
     stored: Stored | None = None
     failure: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A batch's next attempt, not before an instant of the monotonic clock."""
+
+    batch: Batch
+    attempt: int = 1
+    not_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +64,10 @@ class Writers:
     def __init__(self, store: Store, threads: int, patience: Patience | None = None) -> None:
         self._store = store
         self._patience = patience or Patience()
-        self._todo: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._given_up: set[tuple[int, int]] = set()
+        self._wanted: set[Batch] = set()
         self._threads = [
             threading.Thread(target=self._work, name=f"sink-writer-{number}", daemon=True) for number in range(threads)
         ]
@@ -64,8 +76,8 @@ class Writers:
 
     def submit(self, batch: Batch) -> None:
         """Queues a batch; its end comes out of `finished`."""
-        self._given_up.discard((batch.partition, batch.first))
-        self._todo.put(batch)
+        self._wanted.add(batch)
+        self._todo.put(_Job(batch))
 
     def finished(self, timeout_seconds: float = 0.0) -> list[Finished]:
         """The batches that have ended since the last call; waits up to the timeout for the first."""
@@ -79,7 +91,7 @@ class Writers:
 
     def give_up(self, batch: Batch) -> None:
         """The batch's partition is gone: no further attempt is made."""
-        self._given_up.add((batch.partition, batch.first))
+        self._wanted.discard(batch)
 
     def close(self, timeout_seconds: float) -> None:
         """Ends the threads; an insert in flight may finish within the timeout."""
@@ -91,28 +103,34 @@ class Writers:
 
     def _work(self) -> None:
         jitter = random.Random()  # noqa: S311 - jitter is no secret
-        while (batch := self._todo.get()) is not None:
-            self._done.put(self._finish(batch, jitter))
+        while (job := self._todo.get()) is not None:
+            if self._stopping.is_set() or job.batch not in self._wanted:
+                self._end(Finished(job.batch))
+            elif time.monotonic() < job.not_before:
+                self._stopping.wait(_BEAT_SECONDS)
+                self._todo.put(job)
+            else:
+                self._attempt(job, jitter)
 
-    def _finish(self, batch: Batch, jitter: random.Random) -> Finished:
-        attempt = 1
-        while not self._stopping.is_set() and (batch.partition, batch.first) not in self._given_up:
-            try:
-                return Finished(batch, stored=self._store.store(batch, attempt))
-            except Retryable as error:
-                _log.warning(
-                    "batch not stored yet",
-                    partition=batch.partition,
-                    first=batch.first,
-                    last=batch.last,
-                    attempt=attempt,
-                    error=str(error),
-                )
-                self._stopping.wait(self._patience.delay(attempt, jitter))
-                attempt += 1
-            except TaximeterError as error:
-                return Finished(batch, failure=error)
-            # A bug must reach the loop and end the process; a dead thread would only look like silence.
-            except Exception as error:  # noqa: BLE001
-                return Finished(batch, failure=error)
-        return Finished(batch)
+    def _attempt(self, job: _Job, jitter: random.Random) -> None:
+        batch = job.batch
+        try:
+            self._end(Finished(batch, stored=self._store.store(batch, job.attempt)))
+        except Retryable as error:
+            _log.warning(
+                "batch not stored yet",
+                partition=batch.partition,
+                first=batch.first,
+                last=batch.last,
+                attempt=job.attempt,
+                error=str(error),
+            )
+            not_before = time.monotonic() + self._patience.delay(job.attempt, jitter)
+            self._todo.put(_Job(batch, job.attempt + 1, not_before))
+        # Misconfigured, or a bug: it must reach the loop and end the process; a dead thread would look like silence.
+        except Exception as error:  # noqa: BLE001
+            self._end(Finished(batch, failure=error))
+
+    def _end(self, finished: Finished) -> None:
+        self._wanted.discard(finished.batch)
+        self._done.put(finished)
