@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DEAD_LETTER_PARTITIONS = 3
 DEAD_LETTER_RETENTION_DAYS = 90
+# A dead letter is its record and some headers, so it must be allowed more than the events are (1 MiB by default).
+DEAD_LETTER_BYTES = 16 * 2**20
 _TIMEOUT_SECONDS = 15.0
 _HOUR_MS = 3_600_000
 
@@ -92,7 +94,10 @@ def wanted(topics: TopicSettings) -> list[TopicSpec]:
         TopicSpec(
             topics.dead_letters,
             DEAD_LETTER_PARTITIONS,
-            config(max(topics.retention_hours, DEAD_LETTER_RETENTION_DAYS * 24)),
+            {
+                **config(max(topics.retention_hours, DEAD_LETTER_RETENTION_DAYS * 24)),
+                "max.message.bytes": str(DEAD_LETTER_BYTES),
+            },
         ),
     ]
 

@@ -3,8 +3,8 @@
 Without `SCHEMA_REGISTRY_URL` the packaged files are the registry and a schema's id is its file's version, so a laptop
 needs no server. With it, ids are the registry's. Ids are immutable in both, so an answer is kept for good.
 
-Failures: an id that the registry says it does not know is Poison (`unknown_schema`); a registry that does not answer is
-Retryable, so that an outage never sends good events to the dead letters.
+Failures: an id of which the registry says that it has no such schema is Poison (`unknown_schema`); a registry that does
+not answer is Retryable, so that an outage never sends good events to the dead letters.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
 SUBJECT = "metering.events-value"
+_SCHEMA_NOT_FOUND = 40403
 
 
 class Registry(Protocol):
@@ -78,7 +79,8 @@ class HttpRegistry:
         try:
             answer = self._client.get_schema(schema_id)
         except SchemaRegistryError as error:
-            if error.http_status_code == 404:
+            # A 404 alone may be a proxy's, in front of a registry that is being restarted.
+            if error.error_code == _SCHEMA_NOT_FOUND:
                 raise Poison("unknown_schema", f"the schema registry has no schema {schema_id}") from error
             raise Retryable(f"the schema registry answered {error.http_status_code}") from error
         except _unreachable() as error:

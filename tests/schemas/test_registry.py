@@ -76,7 +76,7 @@ def test_a_newer_schema_of_the_registry_is_read(server: RegistryState) -> None:
 
 
 def test_an_unknown_id_is_poison(server: RegistryState) -> None:
-    """404 says that the id will never be known."""
+    """The registry's own code 40403 says that the id will never be known."""
     with pytest.raises(Poison) as poison:
         registry_at(server.url).schema(7)
     assert poison.value.reason == "unknown_schema"
@@ -88,7 +88,7 @@ def test_a_schema_that_is_not_avro_is_poison(server: RegistryState) -> None:
         registry_at(server.url).schema(server.register("syntax = 'proto3';"))
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [404, 500, 503])
 def test_a_failing_registry_is_retryable(server: RegistryState, status: int) -> None:
     """An outage of the registry never sends good events to the dead letters, and is over when it is over."""
     registry, server.fails_with = registry_at(server.url), status

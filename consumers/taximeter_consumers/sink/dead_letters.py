@@ -7,13 +7,13 @@ writes it twice, under the same source coordinates.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from taximeter_consumers.kafka_client import QUIET
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class DeadLetterWriter:
                 # How large a record may be is the brokers' to say: what they let in must get out.
                 "message.max.bytes": 1_000_000_000,
             },
-            logger=logging.getLogger("taximeter.kafka"),
+            # The consumer beside it talks to the same brokers, and tells what is wrong with them.
+            logger=QUIET,
         )
 
     def write(self, letters: Sequence[DeadLetter], attempts: int) -> None:
