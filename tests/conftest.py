@@ -7,11 +7,13 @@ killed. The container fixtures skip, with the reason, where no Docker engine ans
 from __future__ import annotations
 
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from taximeter_infra.stack.clickhouse_http import Endpoint
@@ -140,3 +142,13 @@ def container_clickhouse(docker: str) -> Iterator[ClickHouseSettings]:
 def data_dir(tmp_path: Path) -> Path:
     """A data directory for a stack of the test's own."""
     return tmp_path / "stack"
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    """A command that runs inside this process sets up logs and signals as if the process were its own."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    structlog.reset_defaults()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -3,8 +3,7 @@
 * A crash loses nothing: what was not committed is read again, and what was being stored is cut again from the intents
   and recognised by the engine.
 * A rebalance takes partitions away: their batches in flight get a moment to finish, the rest is dropped.
-* A zombie (a process that slept past its session) cannot commit: the group's generation fences it. It drops all that
-  it holds and joins anew.
+* A zombie (a process that slept past its session) cannot commit, for the group fences it; it drops all and joins anew.
 * When ClickHouse is slow or away, partitions are paused and polling goes on; memory stays within its bound.
 * A stop lets inserts in flight finish, commits, and leaves the group.
 """
@@ -73,6 +72,7 @@ class Loop:
         self._partitions: dict[int, Partition] = {}
         self._work = _Work()
         self._drain = False
+        self._closing = False
         self._assigned_once = False
         self._ask_others_at = 0.0
 
@@ -93,6 +93,7 @@ class Loop:
             self._finish(self._partitions.values())
         finally:
             # So that closing the consumer waits for nothing any more.
+            self._closing = True
             self._forget(list(self._partitions))
 
     def _poll(self) -> None:
@@ -117,9 +118,7 @@ class Loop:
     def _hold(self) -> None:
         """Pauses what holds more than its share, resumes it at half of that. Polling goes on.
 
-        A batch that another owner announced may be larger than the share here; it is read to its end as long as the
-        memory of all allows, because a pause would wait for ever.
-        """
+        An announced batch is read to its end while the memory of all allows: a pause would wait for ever."""
         share = max(self._settings.memory_bytes // max(len(self._partitions), 1), 1)
         held = {number: partition.memory for number, partition in self._partitions.items()}
         full = sum(held.values()) >= self._settings.memory_bytes
@@ -240,6 +239,9 @@ class Loop:
         self._work.moved.add(partition.number)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            consumer.incremental_assign(partitions)
+            return
         self._assigned_once = True
         self._counters.rebalances += 1
         standing = group.committed(consumer, partitions)
@@ -256,9 +258,12 @@ class Loop:
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [place.partition for place in partitions]
-        self._finish([self._partitions[number] for number in numbers if number in self._partitions])
-        self._forget(numbers)
-        consumer.incremental_unassign(partitions)
+        try:
+            self._finish([self._partitions[number] for number in numbers if number in self._partitions])
+        finally:
+            # librdkafka waits for this, in a close without end.
+            self._forget(numbers)
+            consumer.incremental_unassign(partitions)
         _log.info("partitions given back", partitions=sorted(numbers))
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
