@@ -9,8 +9,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, though its stubs do not re-export all
     AdminClient,
@@ -264,3 +266,25 @@ def _rows_or_none(pipeline: Pipeline) -> int:
         return pipeline.physical_rows()
     except Retryable:
         return 0
+
+
+class _ClosedStandardError:
+    """A logger whose every line fails."""
+
+    def __getattr__(self, _: str) -> Any:
+        def fail(*_: object, **__: object) -> None:
+            raise ValueError("I/O operation on closed file")
+
+        return fail
+
+
+def test_an_error_in_a_callback_ends_the_sink_and_does_not_hang_it(pipeline: Pipeline) -> None:
+    """What goes wrong while partitions are assigned or given back comes out; the next sink does the work."""
+    made = events(50, seed=31)
+    pipeline.produce([value_of(event) for event in made])
+    structlog.configure(logger_factory=lambda *_: _ClosedStandardError())
+    with pytest.raises(ValueError, match="closed file"):
+        pipeline.run()
+    structlog.reset_defaults()
+    pipeline.run()
+    assert pipeline.physical_rows() == 50

@@ -1,7 +1,6 @@
 """The sink's loop: poll, offer, hold, flush, commit. Always in this order, always polling, on one thread.
 
-* A crash loses nothing: what was not committed is read again, and what was being stored is cut again from the intents
-  and recognised by the engine.
+* A crash loses nothing: what was not committed is read again; what was being stored is cut again, and recognised.
 * A rebalance takes partitions away: their batches in flight get a moment to finish, the rest is dropped.
 * A zombie (a process that slept past its session) cannot commit, for the group fences it; it drops all and joins anew.
 * When ClickHouse is slow or away, partitions are paused and polling goes on; memory stays within its bound.
