@@ -39,7 +39,7 @@ def test_nobody_there_is_retryable() -> None:
             options={"socket.connection.setup.timeout.ms": "1000"},
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("taximeter_infra.simulate.sending._LOOK_SECONDS", 1.0)
+            patch.setattr("taximeter_consumers.kafka_client.LOOK_SECONDS", 1.0)
             with pytest.raises(Retryable, match="taximeter up"):
                 EventSender(kafka, PackagedRegistry(), "metering.events")
 

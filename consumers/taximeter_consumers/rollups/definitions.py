@@ -88,7 +88,7 @@ USAGE_BY_SUBJECT: Final = Rollup(
     window=_MINUTE,
 )
 
-# Runs first: what they store about where a run's events lie serves the nodes.
+# In any order: a tick finds where a run's events lie from what earlier ticks stored and from its own rows.
 ROLLUPS: Final = (RUN_COSTS, NODE_COSTS, MODEL_COSTS, USAGE_BY_SUBJECT)
 
 SUMMED: Final = (

@@ -43,9 +43,3 @@ def describe(error: TaximeterError) -> str:
     if isinstance(error, Misconfigured):
         return f"error: {error.problem}\n  mend: {error.mend}"
     return f"error: {error}"
-
-
-def check_failed(what: str) -> typer.Exit:
-    """Say which check does not hold; raise what comes back (exit code 3)."""
-    typer.echo(f"check failed: {what}", err=True)
-    return typer.Exit(ExitCode.CHECK_FAILED)

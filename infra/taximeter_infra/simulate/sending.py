@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException, Producer
 
-from taximeter_consumers.kafka_client import QUIET
+from taximeter_consumers.kafka_client import QUIET, partitions_of, refused_settings
 from taximeter_schemas import codec, frame
-from taximeter_schemas.errors import Misconfigured, Retryable
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import KafkaSettings
 
 CONTENT_TYPE = "application/vnd.taximeter.meter-event+avro"
-_LOOK_SECONDS = 15.0
 _FLUSH_SECONDS = 60.0
 _POLL_EVERY = 200
 
@@ -96,10 +95,8 @@ class EventSender:
                 logger=QUIET,
             )
         except KafkaException as error:
-            raise Misconfigured(
-                f"the Kafka client refuses its settings: {error.args[0].str()}", mend="look at the KAFKA_* variables"
-            ) from error
-        self._require_topic(kafka)
+            raise refused_settings(error) from error
+        partitions_of(self._producer, kafka, topic, mend="create it with `taximeter topics create`")
 
     def send(self, events: Iterable[MeterEvent], pacing: Pacing, on_progress: Callable[[int], None]) -> Sent:
         """Sends all events in their order. `on_progress` is told now and then how many are acknowledged."""
@@ -152,20 +149,6 @@ class EventSender:
     def _wait_until(self, moment: float) -> None:
         while (left := moment - time.monotonic()) > 0:
             self._producer.poll(min(left, 0.2))
-
-    def _require_topic(self, kafka: KafkaSettings) -> None:
-        try:
-            topics = self._producer.list_topics(timeout=_LOOK_SECONDS).topics
-        except KafkaException as error:
-            raise Retryable(
-                f"Kafka at {kafka.bootstrap_servers} does not answer ({error.args[0].name()});"
-                " start the local stack with `taximeter up`, or set KAFKA_BOOTSTRAP_SERVERS"
-            ) from error
-        if self._topic not in topics:
-            raise Misconfigured(
-                f"the topic {self._topic} does not exist on {kafka.bootstrap_servers}",
-                mend="create it with `taximeter topics create`",
-            )
 
 
 def _version() -> str:
