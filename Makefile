@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline clean
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,5 +45,8 @@ unit: $(READY) ## The tests that need no server
 bench-pipeline: setup ## Emitted to visible in the rollups: events per second and freshness (ARGS="--events 100000")
 	$(BIN)/python -m bench.pipeline $(ARGS)
 
+bench-sink: setup ## The sink against the engine's own limit and its peers; latency, scaling, memory (ARGS="--long")
+	$(BIN)/python -m bench.sink $(ARGS)
+
 clean: ## Remove .venv, caches and benchmark results
-	rm -rf $(VENV) bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

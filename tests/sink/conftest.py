@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer
 from tests.conftest import TopicNames
 
 from taximeter_consumers.clickhouse import ClickHouse, connect
-from taximeter_consumers.sink.loop import SinkCounters
+from taximeter_consumers.sink.counters import SinkCounters
 from taximeter_consumers.sink.service import SinkEnvironment, run_sink
 from taximeter_consumers.sink.settings import SinkSettings
 from taximeter_infra.migrate import migrate, single_server

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from confluent_kafka import Message
+
 from taximeter_schemas import frame
 from taximeter_schemas.codec import encode
 from taximeter_schemas.event import AiUsage, HttpUsage, MeterEvent, PluginUsage
@@ -52,6 +54,12 @@ def value_of(event: MeterEvent) -> bytes:
     return encode(event, HEADER)
 
 
+def message(partition: int, offset: int) -> Message:
+    """What the log has at an offset, as the consumer hands it over: the same whenever it is read."""
+    value = b"%d/%d" % (partition, offset)
+    return Message(topic="t", partition=partition, offset=offset, value=value, timestamp=(2, 1_000 + offset))
+
+
 def _with_id(value: bytes, text: bytes) -> bytes:
     """The value with its event id (36 characters after their length, 72 in zigzag) replaced."""
     at = value.index(b"\x48", 5)
@@ -72,6 +80,6 @@ BAD: dict[str, tuple[str, Callable[[bytes], bytes | None]]] = {
     "one byte too long": ("trailing_bytes", lambda value: value + b"\x00"),
     "twice in one": ("trailing_bytes", lambda value: value + value[5:]),
     "unknown schema": ("unknown_schema", lambda value: frame.header(4242) + value[5:]),
-    "a UUIDv4": ("invalid", lambda value: _with_id(value, b"6f9619ff-8b86-4d11-b42d-00c04fc964ff")),
-    "an id of 1970": ("refused", lambda value: _with_id(value, b"00000000-0001-7000-8000-000000000000")),
+    "a UUIDv4": ("not_uuid7", lambda value: _with_id(value, b"6f9619ff-8b86-4d11-b42d-00c04fc964ff")),
+    "an id of 1970": ("id_time", lambda value: _with_id(value, b"00000000-0001-7000-8000-000000000000")),
 }

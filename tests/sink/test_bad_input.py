@@ -8,11 +8,12 @@ from typing import Any
 
 import fastavro
 import pytest
+from confluent_kafka import Producer
 from tests.sink.conftest import Pipeline
 from tests.sink.records import BAD, events, value_of
 
 from taximeter_schemas import avro_files, frame
-from taximeter_schemas.errors import Poison
+from taximeter_schemas.errors import Misconfigured, Poison
 from taximeter_schemas.registry import PackagedRegistry
 
 pytestmark = pytest.mark.integration
@@ -46,14 +47,32 @@ def test_bad_records_go_to_the_dead_letters_and_the_rest_is_stored(pipeline: Pip
 
 
 def test_a_topic_of_nothing_but_garbage_is_worked_off(pipeline: Pipeline) -> None:
-    """A flood of bad records ends in the dead letters, every one, and the ledger accounts for them."""
+    """Where the operator lets a flood of bad records through, it ends in the dead letters, and the ledger has it."""
     pipeline.produce([b"\x00\x00\x00\x00\x01" + bytes([number % 251]) * 30 for number in range(500)])
-    counters = pipeline.run()
+    counters = pipeline.run(pipeline.settings(poison_rate=1))
     assert counters.dead_lettered == 500
     assert len(pipeline.dead_letters()) == 500
     assert pipeline.clickhouse.rows("SELECT sum(records), sum(stored), sum(dead_lettered) FROM ingest_batches") == [
         (500, 0, 500)
     ]
+
+
+def test_a_flood_of_bad_records_stops_its_partition_and_no_other(pipeline: Pipeline) -> None:
+    """Nothing of it is dead-lettered or committed; the others are stored. If told to, the sink works it off."""
+    good = [value_of(event) for event in events(100, seed=16)]
+    spoiled = [b"\xff" + value[1:] for value in good]
+    producer = Producer(pipeline.kafka.client_config())
+    for number, values in enumerate((good, spoiled, good)):
+        for value in values:
+            producer.produce(pipeline.topics.events, value, partition=number)
+    assert producer.flush(30) == 0
+    with pytest.raises(Misconfigured, match=r"partitions \[1\] cannot be stored"):
+        pipeline.run(pipeline.settings(poison_window=100))
+    assert pipeline.physical_rows() == 200
+    assert pipeline.dead_letters() == []
+    assert pipeline.run(pipeline.settings(poison_rate=1)).dead_lettered == 100
+    assert len(pipeline.dead_letters()) == 100
+    assert pipeline.clickhouse.rows("SELECT sum(stored), sum(dead_lettered) FROM ingest_batches") == [(200, 100)]
 
 
 class _NewerRegistry:

@@ -16,8 +16,11 @@ from tests.sink.conftest import Pipeline
 from tests.sink.records import events, value_of
 
 from taximeter_consumers.sink.batch import Batch
+from taximeter_consumers.sink.bundle import Bundle
 from taximeter_consumers.sink.dead_letters import DeadLetterWriter
 from taximeter_consumers.sink.intent import to_metadata
+from taximeter_consumers.sink.ledger import Ledger
+from taximeter_consumers.sink.log_identity import LogIdentity
 from taximeter_consumers.sink.store import Store
 from taximeter_infra.stack.waiting import wait_until
 from taximeter_schemas.event import MeterEvent
@@ -114,12 +117,14 @@ def test_a_batch_that_was_stored_but_not_committed_is_recognised(pipeline: Pipel
         arrivals=[message.timestamp()[1] for message in messages],
         messages=messages,
     )
+    bundle, log = Bundle((batch,)), LogIdentity(pipeline.kafka, place.topic, seen=False).log
     consumer.commit(
-        offsets=[TopicPartition(place.topic, partition, 0, to_metadata([batch.intent()]))], asynchronous=False
+        offsets=[TopicPartition(place.topic, partition, 0, to_metadata(log, [bundle.intent]))], asynchronous=False
     )
     consumer.close()
     letters = DeadLetterWriter(pipeline.kafka, pipeline.topics.dead_letters)
-    Store(pipeline.clickhouse, PackagedRegistry(), letters).store(batch)
+    store = Store(pipeline.clickhouse, PackagedRegistry(), letters, Ledger(pipeline.clickhouse, place.topic, log))
+    store.settle(bundle.batches, store.insert(bundle))
     letters.close()
     assert pipeline.physical_rows() == 300
 

@@ -27,18 +27,21 @@ from tests.sink.records import events, value_of
 from taximeter_consumers.clickhouse import connect
 from taximeter_consumers.rollups import rebuild, tick
 from taximeter_consumers.sink.batch import Batch
+from taximeter_consumers.sink.bundle import Bundle
+from taximeter_consumers.sink.counters import SinkCounters
 from taximeter_consumers.sink.dead_letters import DeadLetterWriter
-from taximeter_consumers.sink.intent import Intent, to_metadata
-from taximeter_consumers.sink.loop import SinkCounters
+from taximeter_consumers.sink.intent import Slice, to_metadata
+from taximeter_consumers.sink.ledger import Ledger
+from taximeter_consumers.sink.log_identity import LogIdentity
 from taximeter_consumers.sink.service import SinkEnvironment, _one_membership, run_sink
 from taximeter_consumers.sink.settings import SinkSettings
-from taximeter_consumers.sink.store import _EVENTS, Store
+from taximeter_consumers.sink.store import Store
 from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.stack.local_stack import LocalStack
 from taximeter_infra.stack.plan import StackPlan
 from taximeter_infra.stack.waiting import wait_until
 from taximeter_infra.topics import ensure_topics
-from taximeter_schemas.errors import Retryable
+from taximeter_schemas.errors import Fenced, Retryable
 from taximeter_schemas.registry import PackagedRegistry
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings
 
@@ -51,14 +54,18 @@ def _environment(pipeline: Pipeline) -> SinkEnvironment:
 
 @contextmanager
 def _sink(pipeline: Pipeline, settings: SinkSettings) -> Iterator[SinkCounters]:
-    """One membership on a thread; its counters while it runs. Raises what it died of."""
+    """A sink on a thread, which joins anew as `run_sink` does; its counters while it runs. Raises what it died of."""
     counters, stop, failures = SinkCounters(), threading.Event(), []
 
     def live() -> None:
-        try:
-            _one_membership(_environment(pipeline), settings, stop, counters, until_caught_up=False)
-        except Exception as error:  # noqa: BLE001 - handed to the test below
-            failures.append(error)
+        while not stop.is_set():
+            try:
+                _one_membership(_environment(pipeline), settings, stop, counters, until_caught_up=False)
+            except (Fenced, Retryable):
+                continue
+            except Exception as error:  # noqa: BLE001 - handed to the test below
+                failures.append(error)
+                return
 
     thread = threading.Thread(target=live)
     thread.start()
@@ -67,11 +74,22 @@ def _sink(pipeline: Pipeline, settings: SinkSettings) -> Iterator[SinkCounters]:
     finally:
         stop.set()
         thread.join()
-    assert failures == []
+        # Also where the test itself failed: this is then the reason.
+        assert failures == []
 
 
-def _batch(offsets: Sequence[int], values: Sequence[bytes], arrivals: Sequence[int]) -> Batch:
-    return Batch("t", 0, offsets, values, arrivals)
+def _bundle(offsets: Sequence[int], values: Sequence[bytes], arrivals: Sequence[int]) -> Bundle:
+    return Bundle((Batch("t", 0, offsets, values, arrivals),))
+
+
+@contextmanager
+def _store(pipeline: Pipeline) -> Iterator[Store]:
+    with closing(DeadLetterWriter(pipeline.kafka, pipeline.topics.dead_letters)) as letters:
+        yield Store(pipeline.clickhouse, PackagedRegistry(), letters, Ledger(pipeline.clickhouse, "t", "a log"))
+
+
+def _keep(store: Store, bundle: Bundle, attempt: int = 1) -> None:
+    store.settle(bundle.batches, store.insert(bundle, attempt), attempt)
 
 
 def _partition_with_records(pipeline: Pipeline, consumer: Consumer) -> int:
@@ -95,7 +113,8 @@ def test_a_successor_with_less_memory_takes_over(
     config = {**pipeline.kafka.client_config(), "group.id": pipeline.group, "enable.auto.commit": False}
     with closing(Consumer(config)) as consumer:
         number = _partition_with_records(pipeline, consumer)
-        announced = to_metadata([Intent(0, 5_999, "of an owner with more memory")])
+        log = LogIdentity(pipeline.kafka, pipeline.topics.events, seen=False).log
+        announced = to_metadata(log, [(Slice(number, 0, 5_999),)])
         consumer.commit(
             offsets=[TopicPartition(pipeline.topics.events, number, 0, announced)],
             asynchronous=False,
@@ -181,18 +200,53 @@ def test_partitions_that_wait_for_the_dead_letter_topic_hold_up_no_other(pipelin
 def test_rows_that_a_killed_server_only_noted_are_stored_again(pipeline: Pipeline) -> None:
     """The engine notes a token before the part is visible; killed in between, it would drop the repeated insert."""
     values = [value_of(event) for event in events(100, seed=24)]
-    batch = _batch(range(100), values, [1_772_000_000_000] * 100)
-    with closing(DeadLetterWriter(pipeline.kafka, pipeline.topics.dead_letters)) as letters:
-        store = Store(pipeline.clickhouse, PackagedRegistry(), letters)
-        store.store(batch)
+    bundle = _bundle(range(100), values, [1_772_000_000_000] * 100)
+    with _store(pipeline) as store:
+        store.insert(bundle)
         # The same state without a kill: the token is known and the rows are not there.
         pipeline.clickhouse.execute("ALTER TABLE stored_events DELETE WHERE true", settings={"mutations_sync": 2})
-        store.store(batch)
+        store.insert(bundle)
         assert pipeline.physical_rows() == 0
-        store.store(batch, attempt=2)
+        store.insert(bundle, attempt=2)
         assert pipeline.physical_rows() == 100
-        store.store(batch, attempt=3)
+        store.insert(bundle, attempt=3)
     assert pipeline.physical_rows() == 100
+
+
+def test_rows_that_lie_twice_do_not_make_up_for_rows_that_are_missing(pipeline: Pipeline) -> None:
+    """An insert is whole only within a month. Half of it repeated, the other half lost, is not all of it."""
+    values = [value_of(event) for event in events(100, seed=32)]
+    bundle = _bundle(range(100), values, [1_772_000_000_000] * 100)
+    again = Bundle(bundle.batches, announced_before=True)
+    with _store(pipeline) as store:
+        store.insert(bundle)
+        pipeline.clickhouse.execute(
+            "ALTER TABLE stored_events DELETE WHERE kafka_offset >= 50", settings={"mutations_sync": 2}
+        )
+        pipeline.clickhouse.execute(
+            "INSERT INTO stored_events SELECT * FROM stored_events", settings={"insert_deduplicate": 0}
+        )
+        assert pipeline.physical_rows() == 100
+        store.insert(again)
+    assert pipeline.clickhouse.scalar("SELECT uniqExact(kafka_offset) FROM stored_events") == 100
+
+
+def test_a_piece_of_a_bundle_is_inserted_only_where_the_bundle_was_not(pipeline: Pipeline) -> None:
+    """A bundle of two partitions that were torn apart: each piece is counted first, and no row lies there twice."""
+    values = [value_of(event) for event in events(60, seed=33)]
+    batches = [Batch("t", number, range(30), values[30 * number :][:30], [1_772_000_000_000] * 30) for number in (0, 1)]
+    pieces = [Bundle((batch,), announced_before=True, torn=True) for batch in batches]
+    with _store(pipeline) as store:
+        store.insert(pieces[0])
+        assert pipeline.physical_rows() == 30
+        store.insert(pieces[0])
+        assert pipeline.physical_rows() == 30
+        pipeline.clickhouse.execute("TRUNCATE TABLE stored_events")
+        store.insert(Bundle(tuple(batches)))
+        for piece in pieces:
+            _keep(store, piece)
+    assert pipeline.physical_rows() == 60
+    assert pipeline.clickhouse.scalar("SELECT sum(stored) FROM ingest_batches") == 60
 
 
 def test_rows_of_a_batch_without_a_ledger_row_miss_no_rollup(pipeline: Pipeline) -> None:
@@ -202,11 +256,10 @@ def test_rows_of_a_batch_without_a_ledger_row_miss_no_rollup(pipeline: Pipeline)
     """
     values = [value_of(event) for event in events(100, seed=25)]
     arrivals = [1_772_000_000_000] * 50 + [1_772_000_000_040] * 50
-    with closing(DeadLetterWriter(pipeline.kafka, pipeline.topics.dead_letters)) as letters:
-        store = Store(pipeline.clickhouse, PackagedRegistry(), letters)
-        store._insert(_EVENTS, _batch(range(100), values, arrivals), 1, range(100))
-        store.store(_batch(range(50), values[:50], arrivals[:50]))
-        store.store(_batch(range(50, 100), values[50:], arrivals[50:]))
+    with _store(pipeline) as store:
+        store.insert(_bundle(range(100), values, arrivals))
+        _keep(store, _bundle(range(50), values[:50], arrivals[:50]))
+        _keep(store, _bundle(range(50, 100), values[50:], arrivals[50:]))
     pipeline.clickhouse.execute("OPTIMIZE TABLE stored_events FINAL")
     tick(pipeline.clickhouse)
     assert pipeline.clickhouse.scalar("SELECT sum(events) FROM run_costs") == 100
@@ -217,15 +270,14 @@ def test_rows_of_a_batch_without_a_ledger_row_miss_no_rollup(pipeline: Pipeline)
 def test_a_clock_that_was_set_back_hides_no_batch(pipeline: Pipeline) -> None:
     """Batches that are stored after the server's clock was set back by a day are rolled up all the same."""
     values = [value_of(event) for event in events(100, seed=26)]
-    with closing(DeadLetterWriter(pipeline.kafka, pipeline.topics.dead_letters)) as letters:
-        store = Store(pipeline.clickhouse, PackagedRegistry(), letters)
-        store.store(_batch(range(50), values[:50], [1_772_000_000_000] * 50))
+    with _store(pipeline) as store:
+        _keep(store, _bundle(range(50), values[:50], [1_772_000_000_000] * 50))
         pipeline.clickhouse.execute(
             "INSERT INTO stored_ingest_batches"
             " SELECT * REPLACE (now64(6) + INTERVAL 1 DAY AS stored_at) FROM stored_ingest_batches"
         )
         assert tick(pipeline.clickhouse).records == 50
-        store.store(_batch(range(50, 100), values[50:], [1_772_000_000_040] * 50))
+        _keep(store, _bundle(range(50, 100), values[50:], [1_772_000_000_040] * 50))
     assert tick(pipeline.clickhouse).records == 50
     assert pipeline.clickhouse.scalar("SELECT sum(events) FROM run_costs") == 100
     assert tick(pipeline.clickhouse).version is None

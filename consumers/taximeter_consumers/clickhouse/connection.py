@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
+from urllib3.exceptions import HTTPError
 
-from taximeter_consumers.clickhouse.errors import translate
+from taximeter_consumers.clickhouse.errors import translate, translate_driver
 from taximeter_schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -60,7 +63,16 @@ class ClickHouse:
     ) -> None:
         """Runs an INSERT whose data follows in the body, in the format that the statement names."""
         with _translated():
-            self._client.command(sql, data=data, parameters=dict(parameters), settings=dict(settings or {}))
+            self._client.command(sql, data=_Body(data), parameters=dict(parameters), settings=dict(settings or {}))
+
+    def rows_of_data(
+        self, sql: str, table: str, structure: str, data: bytes, settings: Settings | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query over `data`, an Avro file that the query sees as `table`; nothing is stored."""
+        with _translated():
+            sent = ExternalData(file_name=table, data=data, fmt="Avro", structure=structure)
+            answer = self._client.query(sql, external_data=sent, settings=dict(settings or {}))
+            return [tuple(row) for row in answer.result_rows]
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Inserts a few rows; the sink's bulk path is `execute_with_data`."""
@@ -76,13 +88,24 @@ class ClickHouse:
         self._client.close()
 
 
+class _Body(bytes):
+    """The body of an INSERT. The driver reads a body as text, to see whether the statement may be repeated; many
+    megabytes of Avro are no text, and reading them costs more than sending them."""
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """No statement stands in here."""
+        del encoding, errors
+        return ""
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise translate(str(error)) from error
-    except OSError as error:
+        raise translate_driver(error) from error
+    except (OSError, HTTPError, HTTPException) as error:
+        # What breaks while an answer is read is not always the driver's own exception.
         raise translate("") from error
 
 

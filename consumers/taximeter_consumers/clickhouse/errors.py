@@ -1,57 +1,42 @@
-"""ClickHouse's error codes in our tree, in one table.
+"""ClickHouse's errors in our tree; `codes` has the tables.
 
-What is not listed is Retryable: a code that we do not know must not send good records to the dead letters. The server's
-text is never passed on whole, because an exception on CSV, JSON or literals may quote data; the code and its name say
-enough, and the server's own log has the rest.
+What is in no table is Retryable: a code that we do not know must not send good records to the dead letters. The
+server's text is never passed on whole, because an exception on CSV, JSON or literals may quote data; the code and its
+name say enough, and the server's own log has the rest.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING
 
-from taximeter_schemas.errors import Misconfigured, Poison, Retryable, TaximeterError
+from clickhouse_connect.driver import exceptions as driver
 
-# Codes of an insert whose bytes the engine cannot take, whoever sends them and however often.
-POISON: Final = {
-    6: "CANNOT_PARSE_TEXT",
-    25: "CANNOT_PARSE_ESCAPE_SEQUENCE",
-    26: "CANNOT_PARSE_QUOTED_STRING",
-    27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
-    33: "CANNOT_READ_ALL_DATA",
-    41: "CANNOT_PARSE_DATETIME",
-    69: "ARGUMENT_OUT_OF_BOUND",
-    70: "CANNOT_CONVERT_TYPE",
-    72: "CANNOT_PARSE_NUMBER",
-    117: "INCORRECT_DATA",
-    128: "TOO_LARGE_ARRAY_SIZE",
-    131: "TOO_LARGE_STRING_SIZE",
-    321: "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
-    376: "CANNOT_PARSE_UUID",
-    395: "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO",
-    407: "DECIMAL_OVERFLOW",
-    691: "UNKNOWN_ELEMENT_OF_ENUM",
-    # Exceptions of the Avro library, which the server wraps as they are.
-    1001: "STD_EXCEPTION",
-}
+from taximeter_consumers.clickhouse.codes import (
+    HINTS,
+    HTTP_HINTS,
+    HTTP_MISCONFIGURED,
+    MISCONFIGURED,
+    POISON,
+    WRAPPED,
+    WRAPPED_AVRO,
+)
+from taximeter_schemas.errors import Misconfigured, Poison, Retryable
 
-# Codes that no retry and no other bytes will mend.
-MISCONFIGURED: Final = {
-    16: ("a table lacks a column", "run `taximeter migrate`"),
-    47: ("a name in the query is unknown to the server", "run `taximeter migrate`"),
-    60: ("a table is missing", "run `taximeter migrate`"),
-    62: ("the server does not understand a statement", "use ClickHouse 26.3 or later"),
-    81: ("the database is missing", "run `taximeter migrate`, or set CLICKHOUSE_DATABASE"),
-    115: ("the server does not know a setting", "use ClickHouse 26.3 or later"),
-    164: ("the user may only read", "use a user with INSERT on the database in CLICKHOUSE_URL"),
-    192: ("the user is unknown", "look at the user in CLICKHOUSE_URL"),
-    193: ("the password is wrong", "look at the password in CLICKHOUSE_URL"),
-    194: ("a password is required", "put user and password into CLICKHOUSE_URL"),
-    497: ("the user lacks a grant", "grant the user of CLICKHOUSE_URL access to the database"),
-    516: ("user or password is wrong", "look at user and password in CLICKHOUSE_URL"),
-}
+if TYPE_CHECKING:
+    from taximeter_schemas.errors import TaximeterError
 
 _CODE = re.compile(r"Code: (\d+)")
+_STATUS = re.compile(r"HTTP status (\d{3})\b")
+_SETTING = re.compile(r"^Setting \w+ is readonly$")
+# Raised by the driver before anything is sent: it was used wrongly, and will be again.
+_FAULTS_OF_OURS = (
+    driver.ProgrammingError,
+    driver.InterfaceError,
+    driver.DataError,
+    driver.NotSupportedError,
+    driver.IntegrityError,
+)
 
 
 def code_of(text: str) -> int | None:
@@ -63,11 +48,48 @@ def code_of(text: str) -> int | None:
 def translate(text: str) -> TaximeterError:
     """The error of ours for the text of an exception of the client."""
     code = code_of(text)
-    if code is None:
-        return Retryable("ClickHouse does not answer")
+    if code is not None:
+        return _by_code(code, text)
+    status = _STATUS.search(text)
+    return _by_status(int(status.group(1))) if status else Retryable("ClickHouse does not answer")
+
+
+def translate_driver(error: driver.ClickHouseError) -> TaximeterError:
+    """The error of ours for an exception of the driver.
+
+    No answer means an unknown outcome: Retryable, and whoever sends the same bytes again under the same token loses and
+    doubles nothing. A refusal by the driver itself, before anything was sent, is Misconfigured.
+    """
+    text = str(error)
+    code = getattr(error, "code", None)
+    if code is not None:
+        return _by_code(code, text)
+    if isinstance(error, _FAULTS_OF_OURS) and code_of(text) is None and not _STATUS.search(text):
+        if _SETTING.match(text):
+            problem, mend = MISCONFIGURED[452]
+            return Misconfigured(f"ClickHouse: {problem}", mend=mend)
+        return Misconfigured(
+            f"the ClickHouse client was used wrongly ({type(error).__name__})",
+            mend="this is a fault of Taximeter or of the client's version: report it with the log",
+        )
+    return translate(text)
+
+
+def _by_code(code: int, text: str) -> TaximeterError:
     if code in POISON:
         return Poison("refused", f"ClickHouse refuses the data (code {code}, {POISON[code]})")
+    if code == WRAPPED and WRAPPED_AVRO in text:
+        return Poison("refused", f"ClickHouse refuses the data (code {code}, an exception of its Avro reader)")
     if code in MISCONFIGURED:
         problem, mend = MISCONFIGURED[code]
         return Misconfigured(f"ClickHouse: {problem} (code {code})", mend=mend)
-    return Retryable(f"ClickHouse answered with code {code}")
+    hint = HINTS.get(code)
+    return Retryable(f"ClickHouse answered with code {code}" + (f": {hint}" if hint else ""))
+
+
+def _by_status(status: int) -> TaximeterError:
+    if status in HTTP_MISCONFIGURED:
+        problem, mend = HTTP_MISCONFIGURED[status]
+        return Misconfigured(f"before ClickHouse: {problem} (HTTP status {status})", mend=mend)
+    hint = HTTP_HINTS.get(status)
+    return Retryable(f"HTTP status {status} came instead of ClickHouse's answer" + (f": {hint}" if hint else ""))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException, Producer
 
 from taximeter_consumers.kafka_client import QUIET, partitions_of, refused_settings
-from taximeter_consumers.sink.group import translate
+from taximeter_consumers.kafka_errors import translate
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from taximeter_consumers.kafka_client import LOOK_SECONDS, QUIET, partitions_of, refused_settings
+from taximeter_consumers.kafka_errors import translate
 from taximeter_consumers.replay.topic_range import Found, Span, TopicRange, chosen_partitions, resolve
-from taximeter_consumers.sink.group import translate
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:

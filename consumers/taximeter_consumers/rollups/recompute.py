@@ -13,6 +13,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
+from taximeter_consumers import failpoints
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.rollups.batches import ROWS_OF_BATCHES, Batches, pending_from
 from taximeter_consumers.rollups.definitions import MEASURES, Rollup
@@ -76,6 +77,7 @@ def recompute(clickhouse: ClickHouse, rollup: Rollup, work: Work) -> None:
     if work.has_copies:
         scope = _scope_of_rows(rollup, touched)
         clickhouse.execute(vanished_sql(rollup, scope), work.parameters)
+    failpoints.reached("aggregate.after_recompute")
 
 
 def erase_older(clickhouse: ClickHouse, rollup: Rollup, version: int) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from taximeter_consumers import failpoints
 from taximeter_consumers.pricing.aliases import match_new_models, rematch_models
 from taximeter_consumers.rollups.batches import (
     ROWS_OF_BATCHES,
@@ -57,12 +58,17 @@ def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
 
 def roll_up(clickhouse: ClickHouse, batches: Batches) -> Tick:
     """Recomputes what `batches` touch, and records them."""
+    failpoints.reached("aggregate.before_match")
     matched = match_new_models(clickhouse, ROWS_OF_BATCHES, batches.parameters)
+    failpoints.reached("aggregate.after_match")
     work = begin(clickhouse, batches)
+    failpoints.reached("aggregate.after_begin")
     # They may run in any order. Most of a small recompute is planning, which the server does on one core.
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollup") as threads:
         list(threads.map(lambda rollup: recompute(clickhouse, rollup, work), ROLLUPS))
+    failpoints.reached("aggregate.before_record")
     mark_rolled_up(clickhouse, batches, work.version)
+    failpoints.reached("aggregate.after_record")
     return Tick(len(batches.rows), batches.records, matched, work.version)
 
 

@@ -1,4 +1,4 @@
-"""A batch: the records of one contiguous stretch of one partition, and when to cut one. Pure values.
+"""A batch: the records of one contiguous stretch of one partition. A pure value.
 
 A batch's identity is its coordinates and its content. Both are the same whenever and by whomever it is cut again, which
 is what lets the engine recognise it.
@@ -7,11 +7,12 @@ is what lets the engine recognise it.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from taximeter_consumers.sink.intent import Intent
+from taximeter_consumers.sink.intent import Slice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +37,6 @@ class Batch:
     arrivals: Sequence[int]
     # The messages themselves, for the keys and headers of dead letters.
     messages: Sequence[Message] = ()
-    # Cut again from an intent: it may be in ClickHouse already.
-    announced_before: bool = False
 
     @property
     def first(self) -> int:
@@ -50,6 +49,11 @@ class Batch:
         return self.offsets[-1]
 
     @property
+    def slice(self) -> Slice:
+        """Its place in the log."""
+        return Slice(self.partition, self.first, self.last)
+
+    @property
     def arrived_ms(self) -> int:
         """When the first record arrived, Unix milliseconds."""
         return self.arrivals[0]
@@ -57,7 +61,7 @@ class Batch:
     @cached_property
     def bytes(self) -> int:
         """The size of all values."""
-        return sum(len(value) for value in self.values if value)
+        return sum(map(len, filter(None, self.values)))
 
     @property
     def memory(self) -> int:
@@ -66,50 +70,15 @@ class Batch:
 
     @cached_property
     def content_hash(self) -> str:
-        """BLAKE2b-128 over every value and its length, hexadecimal."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(",".join(str(-1 if value is None else len(value)) for value in self.values).encode())
+        """SHA-256 over the length (8 bytes, little-endian; -1 of a tombstone) and the bytes of every value, cut to 128
+        bits, hexadecimal: all lengths first, then all bytes."""
+        lengths = array("q", [-1 if value is None else len(value) for value in self.values])
+        digest = hashlib.sha256(lengths.tobytes())
         digest.update(b"".join(value for value in self.values if value))
-        return digest.hexdigest()
+        return digest.hexdigest()[:32]
 
     @cached_property
     def batch_id(self) -> int:
         """64 bits from the coordinates and the content: the key of the ledger's row."""
         name = f"{self.topic}/{self.partition}/{self.first}-{self.last}/{self.content_hash}"
         return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
-
-    def intent(self) -> Intent:
-        """What Kafka is told before the batch is stored."""
-        return Intent(self.first, self.last, self.content_hash)
-
-
-@dataclass(frozen=True)
-class CutPolicy:
-    """When buffered records become a batch: by rows, by bytes, or when the oldest has waited long enough."""
-
-    rows: int
-    bytes: int
-    age_seconds: float
-    parts_per_second: float
-
-    def due(self, rows: int, size: int, waited_seconds: float, partitions: int) -> bool:
-        """Whether a buffer of `rows` and `size` bytes is to be cut; `partitions` is how many this sink owns.
-
-        Every batch makes at least one part in ClickHouse, so with many partitions records wait a little longer.
-        """
-        if rows == 0:
-            return False
-        if rows >= self.rows or size >= self.bytes:
-            return True
-        return waited_seconds >= max(self.age_seconds, partitions / self.parts_per_second)
-
-
-def covered_by(offsets: Sequence[int], intent: Intent, next_offset: int) -> int | None:
-    """How many of the buffered `offsets` belong to an intended batch; None while its end has not been read yet.
-
-    `next_offset` is where the log goes on after the buffer: past the intent's end, nothing more of it can come, even
-    where the last offsets hold no records (transaction markers, compaction).
-    """
-    if next_offset <= intent.last:
-        return None
-    return sum(1 for offset in offsets if offset <= intent.last)

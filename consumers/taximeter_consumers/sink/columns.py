@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from taximeter_consumers.sink.guards import PLACE_MARK, fields_of_guards, guards, judgement
 from taximeter_schemas import frame
 from taximeter_schemas.errors import Poison
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Fields that the sink puts around every record, see `block`.
-ROW, OFFSET, ARRIVED, HEADER = "_row", "_offset", "_arrived", "_header"
+ROW, OFFSET, ARRIVED, STRETCH, HEADER = "_row", "_offset", "_arrived", "_stretch", "_header"
 
 # Column of stored_events -> (path in the event, value where the writer's schema lacks it).
 _COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -73,10 +74,6 @@ _COLUMNS: Mapping[str, tuple[str, str]] = {
     "description": ("description", "''"),
 }
 
-# An id's clock decides the partition, so one outside of this century's first hundred years is refused, not stored.
-_ID_YEARS = ("2020-01-01", "2100-01-01")
-_TEXT = ("account_id", "user_id", "project_id", "workflow_id", "run_id", "node_id")
-
 _PRIMITIVES = {
     "string": "String",
     "bytes": "String",
@@ -114,17 +111,24 @@ class SchemaColumns:
     @cached_property
     def structure(self) -> str:
         """The argument of `input()`: the writer's fields between ours, all in plain types."""
-        leading = f"{OFFSET} FixedString(8), {ARRIVED} FixedString(8), {HEADER} FixedString({frame.HEADER_SIZE})"
-        fields = [f"`{name}` {plain}" for name, plain in self._fields.items()]
-        return ", ".join([leading, *fields, f"{ROW} FixedString(4)"])
+        leading = {OFFSET: 8, ARRIVED: 8, STRETCH: 2, HEADER: frame.HEADER_SIZE}
+        return ", ".join(
+            [
+                *(f"{name} FixedString({size})" for name, size in leading.items()),
+                *(f"`{name}` {plain}" for name, plain in self._fields.items()),
+                f"{ROW} FixedString(4)",
+            ]
+        )
 
     @cached_property
     def select(self) -> str:
-        """The SELECT list, in the order of the INSERT's columns; the batch's own values are bound parameters.
+        """The SELECT list, in the order of the INSERT's columns.
 
+        What the batches say for all of their records is bound as arrays, in which a record's stretch says the place.
         Nothing gets an alias: one called `event_id` would hide the text that the guards look at.
         """
         place = f"bitAnd(reinterpretAsUInt64({OFFSET}), 4194303)"
+        stretch = f"reinterpretAsUInt16({STRETCH})"
         chosen = [path if path in self._paths else default for path, default in _COLUMNS.values()]
         return ",\n    ".join(
             [
@@ -132,11 +136,11 @@ class SchemaColumns:
                 "toUUID(`event_id`)",
                 "UUIDv7ToDateTime(toUUID(`event_id`), 'UTC')",
                 "{topic:String}",
-                "{partition:Int32}",
+                f"{{partitions:Array(Int32)}}[{stretch}]",
                 f"reinterpretAsInt64({OFFSET})",
                 f"{self.schema_id}",
-                "{batch_id:UInt64}",
-                "fromUnixTimestamp64Milli({arrived_ms:Int64}, 'UTC')",
+                f"{{batch_ids:Array(UInt64)}}[{stretch}]",
+                f"fromUnixTimestamp64Milli({{arrived_ms:Array(Int64)}}[{stretch}], 'UTC')",
                 # The first arrival wins: later records get smaller versions. A record's version is its own, whatever
                 # batch it is in: of two stored copies of one record the later one wins, whose batch is in the ledger.
                 f"bitNot(bitOr(bitShiftLeft(reinterpretAsUInt64({ARRIVED}), 22), {place}))",
@@ -151,17 +155,19 @@ class SchemaColumns:
         stand in the wrong place, which the first two guards see.
         """
         header = frame.header(self.schema_id).hex()
-        low, high = _ID_YEARS
-        text = ", ".join(f"`{name}`" for name in _TEXT if name in self._paths)
         checks = {
-            "misaligned": f"reinterpretAsUInt32({ROW}) != rowNumberInAllBlocks()",
+            "misaligned": f"reinterpretAsUInt32({ROW}) != rowNumberInAllBlocks() + {PLACE_MARK}",
             "header": f"{HEADER} != unhex('{header}')",
-            "not_uuid7": "substring(`event_id`, 15, 1) != '7' OR length(`event_id`) != 36",
-            "id_time": f"UUIDv7ToDateTime(toUUID(`event_id`), 'UTC') NOT BETWEEN '{low}' AND '{high}'",
-            "occurred_at": f"`occurred_at` NOT BETWEEN '2000-01-01' AND '{high}'",
-            "text": f"NOT isValidUTF8(concat({text}))",
+            **guards(self._paths),
         }
         return ", ".join(f"throwIf({condition}, '{name}')" for name, condition in checks.items())
+
+    @cached_property
+    def judgement(self) -> tuple[str, str]:
+        """The query for the places and reasons of bad records, and the structure of the table `records` it reads."""
+        needed = fields_of_guards(self._paths)
+        fields = [f"`{name}` {plain}" for name, plain in self._fields.items() if name in needed]
+        return judgement(ROW, self._paths), ", ".join([*fields, f"{ROW} FixedString(4)"])
 
     def insert(self, table: str) -> str:
         """The whole statement; the Avro block is its body."""

@@ -5,45 +5,33 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from taximeter_consumers.sink.intent import Intent, from_metadata
-from taximeter_schemas.errors import Fenced, Misconfigured, Retryable, TaximeterError
+from taximeter_consumers.kafka_errors import translate
+from taximeter_consumers.sink.intent import Standing, from_metadata
+from taximeter_schemas.errors import Retryable, TaximeterError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
+    from confluent_kafka import KafkaError
+
     from taximeter_consumers.sink.settings import SinkSettings
     from taximeter_schemas.settings import KafkaSettings
 
-_FENCED: Final = {
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own codes begin with an underscore
-    KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001
-    KafkaError.FENCED_MEMBER_EPOCH,
-    KafkaError.STALE_MEMBER_EPOCH,
-}
-_MISCONFIGURED: Final = {
-    KafkaError._AUTHENTICATION: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",  # noqa: SLF001
-    KafkaError.SASL_AUTHENTICATION_FAILED: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to read the topic",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "allow this user to use the consumer group",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topics with `taximeter topics create`",
-    KafkaError._UNKNOWN_TOPIC: "create the topics with `taximeter topics create`",  # noqa: SLF001
-    KafkaError._UNKNOWN_PARTITION: "look at the topic's partitions with `taximeter topics describe`",  # noqa: SLF001
-    KafkaError.FENCED_INSTANCE_ID: "give every sink an id of its own: TAXIMETER_SINK_INSTANCE_ID",
-    KafkaError.INCONSISTENT_GROUP_PROTOCOL: "give the sink a group of its own: TAXIMETER_SINK_GROUP_ID",
-}
+
+_GONE: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 
 
-def translate(error: KafkaError) -> TaximeterError:
-    """The error of ours for one of librdkafka's. What is not in a table may pass by itself: Retryable."""
-    if error.code() in _FENCED:
-        return Fenced(f"another sink owns this work now ({error.name()})")
-    if error.code() in _MISCONFIGURED:
-        return Misconfigured(f"Kafka says {error.name()}: {error.str()}", mend=_MISCONFIGURED[error.code()])
-    return Retryable(f"Kafka says {error.name()}")
+class LogGone(Retryable):
+    """The log that was being read is not there any more, so what is in hand is nowhere else."""
+
+
+def told(error: KafkaError) -> TaximeterError:
+    """The error of ours for one of librdkafka's about a topic that was there before."""
+    if error.name() in _GONE:
+        return LogGone("the topic, or a partition of it, is gone; create it with `taximeter topics create`")
+    return translate(error)
 
 
 def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
@@ -67,34 +55,32 @@ def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
     return Consumer(config, logger=logging.getLogger("taximeter.kafka"))
 
 
-def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[int, tuple[int, list[Intent]]]:
-    """Where each partition stands: offset (negative: nothing was ever committed) and intents. Raises Retryable."""
+def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[int, Standing]:
+    """Where each partition stands. Raises Retryable, LogGone or Misconfigured."""
     try:
         found = consumer.committed(list(partitions), timeout=15)
     except KafkaException as error:
-        raise translate(error.args[0]) from error
-    standing: dict[int, tuple[int, list[Intent]]] = {}
+        raise told(error.args[0]) from error
     for entry in found:
         if entry.error is not None:
-            raise translate(entry.error)
-        standing[entry.partition] = (entry.offset, from_metadata(entry.metadata, entry.offset))
-    return standing
+            raise told(entry.error)
+    return {entry.partition: from_metadata(entry.metadata, entry.partition, entry.offset) for entry in found}
 
 
 def behind(consumer: Consumer, topic: str, apart_from: Container[int]) -> list[int]:
-    """The partitions whose committed offset has not reached the end of the log. Raises Retryable or Misconfigured."""
+    """The partitions whose committed offset has not reached the log's end. Raises Retryable or Misconfigured."""
     try:
         found = consumer.list_topics(topic, timeout=15).topics[topic]
         if found.error is not None:
-            raise translate(found.error)
+            raise told(found.error)
         places = [TopicPartition(topic, number) for number in found.partitions if number not in apart_from]
         ends = {place.partition: consumer.get_watermark_offsets(place, timeout=15) for place in places}
     except KafkaException as error:
-        raise translate(error.args[0]) from error
+        raise told(error.args[0]) from error
     late = []
-    for number, (offset, _) in (committed(consumer, places) if places else {}).items():
+    for number, standing in (committed(consumer, places) if places else {}).items():
         low, high = ends[number]
-        if max(offset, low) < high:
+        if max(standing.offset, low) < high:
             late.append(number)
     return late
 
@@ -107,7 +93,7 @@ def commit(consumer: Consumer, topic: str, positions: Mapping[int, tuple[int, st
     try:
         answer: Sequence[TopicPartition] = consumer.commit(offsets=offsets, asynchronous=False)
     except KafkaException as error:
-        raise translate(error.args[0]) from error
+        raise told(error.args[0]) from error
     for entry in answer:
         if entry.error is not None:
-            raise translate(entry.error)
+            raise told(entry.error)

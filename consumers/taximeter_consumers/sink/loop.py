@@ -1,79 +1,71 @@
-"""The sink's loop: poll, offer, hold, flush, commit. Always in this order, always polling, on one thread.
+"""The sink's loop: poll, offer, hold, cut, commit. Always in this order, always polling, on one thread.
 
 * A crash loses nothing: what was not committed is read again; what was being stored is cut again, and recognised.
 * A rebalance takes partitions away: their batches in flight get a moment to finish, the rest is dropped.
 * A zombie (a process that slept past its session) cannot commit, for the group fences it; it drops all and joins anew.
 * When ClickHouse is slow or away, partitions are paused and polling goes on; memory stays within its bound.
+* When the topic is deleted or made anew, what is in hand is stored first: nobody can read it again.
 * A stop lets inserts in flight finish, commits, and leaves the group.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message
 
-from taximeter_consumers.sink import group
-from taximeter_consumers.sink.batch import Batch, CutPolicy
-from taximeter_consumers.sink.partition import Partition
-from taximeter_schemas.errors import Fenced, Retryable
+from taximeter_consumers import failpoints
+from taximeter_consumers.sink.garbage import Sweeper
+from taximeter_consumers.sink.group import LogGone
+from taximeter_consumers.sink.workbench import Workbench
+from taximeter_schemas.errors import Fenced, Misconfigured, Retryable
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from taximeter_consumers.sink.bundle import Bundle
+    from taximeter_consumers.sink.counters import SinkCounters
+    from taximeter_consumers.sink.log_identity import LogIdentity
+    from taximeter_consumers.sink.membership import Membership
+    from taximeter_consumers.sink.partition import Partition
     from taximeter_consumers.sink.settings import SinkSettings
-    from taximeter_consumers.sink.writers import Writers
+    from taximeter_consumers.sink.writers import Finished, Writers
 
 _log = structlog.get_logger()
-_POLL_SECONDS = 0.05
-_POLL_RECORDS = 5_000
+_POLL_SECONDS = 0.03
 _ASK_OTHERS_SECONDS = 0.5
-
-
-@dataclass
-class SinkCounters:
-    """What the sink has done since it started."""
-
-    records: int = 0
-    batches: int = 0
-    dead_lettered: int = 0
-    pauses: int = 0
-    rebalances: int = 0
-
-
-@dataclass
-class _Work:
-    """Batches that are cut but not yet announced, and partitions whose position has moved."""
-
-    announced: list[Batch] = field(default_factory=list)
-    moved: set[int] = field(default_factory=set)
+_STOPPED = "the partition is stopped; repair what writes these records, or let them go to the dead letters"
+_MEND = "repair the producer; to let such records go to the dead letters, start again with TAXIMETER_SINK_POISON_RATE=1"
 
 
 class Loop:
     """One membership in the group, from subscribe to close."""
 
     def __init__(
-        self, consumer: Consumer, topic: str, writers: Writers, settings: SinkSettings, counters: SinkCounters
+        self,
+        membership: Membership,
+        identity: LogIdentity,
+        writers: Writers,
+        settings: SinkSettings,
+        counters: SinkCounters,
     ) -> None:
-        self._consumer = consumer
-        self._topic = topic
-        self._counters = counters
+        self._membership = membership
+        self._identity = identity
         self._writers = writers
         self._settings = settings
-        self._policy = CutPolicy(
-            settings.batch_rows, settings.batch_bytes, settings.batch_age_seconds, settings.parts_per_second
-        )
-        self._partitions: dict[int, Partition] = {}
-        self._work = _Work()
+        self._counters = counters
+        self._bench = Workbench(settings.cut_policy, settings.bundles_in_flight, identity.log)
+        self._announced: list[Bundle] = []
+        self._moved: set[int] = set()
+        self._sweeper = Sweeper(time.monotonic())
         self._drain = False
-        self._closing = False
-        self._assigned_once = False
+        self._keeps_metadata: bool | None = None
         self._ask_others_at = 0.0
+        self._fenced_since: float | None = None
 
     def run(self, stop: threading.Event, *, until_caught_up: bool = False) -> None:
         """Runs until `stop` is set, or until all that lay in the log is stored.
@@ -81,220 +73,225 @@ class Loop:
         Raises Retryable or Fenced (drop everything and open a new membership) or Misconfigured.
         """
         self._drain = until_caught_up
-        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._membership.subscribe(self._leave, self._forget)
         try:
             while not stop.is_set() and not (until_caught_up and self._caught_up()):
-                self._poll()
-                self._hold()
-                self._collect(0.0)
-                self._flush()
-                self._commit()
-            self._finish(self._partitions.values())
+                self._turn()
+            self._finish(list(self._partitions))
+        except LogGone:
+            self._rescue()
+            raise
         finally:
-            # So that closing the consumer waits for nothing any more.
-            self._closing = True
+            self._membership.close()
             self._forget(list(self._partitions))
 
-    def _poll(self) -> None:
-        try:
-            messages = self._consumer.consume(_POLL_RECORDS, _POLL_SECONDS)
-        except KafkaException as error:
-            raise group.translate(error.args[0]) from error
-        if not any(map(Message.error, messages)):
-            self._offer(messages)
-            return
-        self._offer([message for message in messages if message.error() is None])
-        for message in messages:
-            self._notice(message)
+    @property
+    def _partitions(self) -> dict[int, Partition]:
+        return self._membership.partitions
 
-    def _offer(self, messages: list[Message]) -> None:
+    def _turn(self) -> None:
+        records, events = self._membership.poll(_POLL_SECONDS)
+        self._counters.rebalances = max(self._counters.rebalances, self._membership.rebalances)
+        self._sweeper.look(time.monotonic(), idle=not records)
+        self._offer(records)
+        for event in events:
+            self._membership.notice(event)
+        self._hold()
+        self._collect(0.0)
+        self._cut()
+        self._commit()
+        if self._identity.has_changed(time.monotonic()):
+            raise LogGone("the topic was deleted and made anew under its name")
+
+    def _offer(self, records: list[Message]) -> None:
         now = time.monotonic()
-        for number, records in groupby(messages, key=Message.partition):
+        for number, run in groupby(records, key=Message.partition):
             partition = self._partitions.get(number if number is not None else -1)
             if partition is not None:  # gone in a rebalance during this very poll
-                partition.offer(list(records), now)
+                partition.offer(list(run), now)
 
     def _hold(self) -> None:
-        """Pauses what holds more than its share, resumes it at half of that. Polling goes on.
+        """Pauses what holds more than its share once half of the memory is taken; resumes it at half of its share.
 
-        An announced batch is read to its end while the memory of all allows: a pause would wait for ever."""
+        Polling goes on. An announced bundle is read to its end while the memory of all allows: a pause would wait for
+        ever."""
         share = max(self._settings.memory_bytes // max(len(self._partitions), 1), 1)
         held = {number: partition.memory for number, partition in self._partitions.items()}
-        full = sum(held.values()) >= self._settings.memory_bytes
+        taken = sum(held.values())
+        full, scarce = taken >= self._settings.memory_bytes, taken >= self._settings.memory_bytes // 2
         for number, partition in self._partitions.items():
-            place = [TopicPartition(self._topic, number)]
-            if not partition.paused and held[number] >= share:
+            if not partition.paused and scarce and held[number] >= share:
                 if partition.rebuilding and not full:
                     continue
-                partition.forget_intents()
-                self._consumer.pause(place)
-                partition.paused = True
+                if partition.rebuilding:
+                    self._cut_afresh()
+                self._membership.pause(partition)
                 self._counters.pauses += 1
-            elif partition.paused and held[number] <= share // 2:
-                self._consumer.resume(place)
-                partition.paused = False
+            elif partition.paused and not partition.stopped and held[number] <= share // 2:
+                self._membership.resume(partition)
+
+    def _cut_afresh(self) -> None:
+        """Forgets what was announced before: it does not fit into memory, or the log ends before it."""
+        self._membership.rebuilds.clear()
+        for partition in self._partitions.values():
+            partition.forget_intents()
 
     def _collect(self, timeout_seconds: float) -> None:
         for finished in self._writers.finished(timeout_seconds):
             if finished.failure is not None:
                 raise finished.failure
-            partition = self._partitions.get(finished.batch.partition)
-            if finished.stored is None or partition is None or finished.batch not in partition.in_flight:
-                continue  # stored for a partition that was given away meanwhile: its new owner answers for it
-            partition.stored(finished.batch)
-            self._work.moved.add(partition.number)
-            self._counters.records += finished.stored.records
-            self._counters.dead_lettered += finished.stored.dead_lettered
-            self._counters.batches += 1
-            _log.info(
-                "batch stored",
-                partition=partition.number,
-                first=finished.batch.first,
-                last=finished.batch.last,
-                records=finished.stored.records,
-                dead_lettered=finished.stored.dead_lettered,
-            )
+            # What was given up took its leave before: pieces of it may be in flight again.
+            if finished.flood is not None:
+                self._bench.ended(finished.batches)
+                self._stop_partition(finished)
+            elif finished.inserted:
+                self._bench.ended(finished.batches)
+            elif finished.settled is not None:
+                self._bench.ended(finished.batches)
+                self._count(finished)
 
-    def _flush(self) -> None:
+    def _count(self, finished: Finished) -> None:
+        for batch, dead_lettered in (finished.settled or {}).items():
+            partition = self._partitions.get(batch.partition)
+            if partition is None or batch not in partition.in_flight:
+                continue  # stored for a partition that was given away meanwhile: its new owner answers for it
+            self._bench.landed(partition.stored(batch))
+            self._moved.add(partition.number)
+            self._counters.records += len(batch.values)
+            self._counters.dead_lettered += dead_lettered
+            self._counters.batches += 1
+            _log.info("batch stored", slice=str(batch.slice), records=len(batch.values), dead_lettered=dead_lettered)
+
+    def _stop_partition(self, finished: Finished) -> None:
+        (batch,) = finished.batches
+        partition = self._partitions.get(batch.partition)
+        if partition is None or batch not in partition.in_flight:
+            return
+        partition.stopped = True
+        if not partition.paused:
+            self._membership.pause(partition)
+        _log.error(f"PARTITION STOPPED: {finished.flood}. {_MEND}", slice=str(batch.slice))
+
+    def _cut(self) -> None:
         now = time.monotonic()
-        for partition in self._partitions.values():
-            while batch := partition.cut(
-                self._policy,
-                now,
-                partitions=len(self._partitions),
-                most_in_flight=self._settings.in_flight_per_partition,
-                drain=self._drain,
-            ):
-                self._work.announced.append(batch)
-                self._work.moved.add(partition.number)
+        partitions = self._partitions
+        share = len(partitions) / max(self._identity.partitions, len(partitions), 1)
+        at_end = self._drain and all(partition.at_end for partition in partitions.values())
+        if self._bench.is_cut_off(partitions, self._membership.rebuilds):
+            self._cut_afresh()
+        while self._bench.has_room and partitions:
+            bundle = self._bench.rebuild(partitions, self._membership.rebuilds, now) or self._bench.cut(
+                partitions, now, share=share, unread=self._membership.unread(), all_of_it=at_end
+            )
+            if bundle is None:
+                return
+            self._announced.append(bundle)
+            self._moved.update(batch.partition for batch in bundle.batches)
 
     def _commit(self) -> None:
-        """Tells Kafka what is stored and what is about to be; only then do the announced batches go to the writers."""
-        if not self._work.moved:
+        """Tells Kafka what is stored and what is about to be; only then do the announced bundles go to the writers."""
+        if not self._moved:
             return
-        positions = {number: self._partitions[number].position() for number in self._work.moved}
+        positions = {number: self._bench.position(self._partitions[number]) for number in self._moved}
+        if self._announced:
+            failpoints.reached("sink.before_intent")
         try:
-            group.commit(self._consumer, self._topic, positions)
+            self._membership.commit(positions)
         except Retryable as error:
             _log.warning("commit not taken yet", error=str(error))
             return
-        for batch in self._work.announced:
-            self._writers.submit(batch)
-        self._work = _Work()
+        except Fenced as error:
+            # In a rebalance the group may be a generation ahead for a moment. Longer, and it went on without us.
+            self._fenced_since = self._fenced_since or time.monotonic()
+            if time.monotonic() - self._fenced_since > self._settings.session_timeout_ms / 1000:
+                raise
+            _log.warning("commit not taken yet", error=str(error))
+            return
+        self._fenced_since = None
+        if self._announced:
+            failpoints.reached("sink.after_intent")
+        self._moved.clear()
+        for bundle in self._announced:
+            self._writers.submit(bundle)
+            self._counters.bundles += 1
+        self._announced.clear()
+        if self._keeps_metadata is None:
+            self._look_at_metadata()
+
+    def _look_at_metadata(self) -> None:
+        self._keeps_metadata = self._membership.keeps_metadata()
+        if not self._keeps_metadata:
+            self._bench.aligned_rows = self._settings.aligned_rows
+            _log.warning(
+                "this broker drops the metadata of commits: after a crash a batch may be stored twice before storage"
+                " collapses it; batches begin at multiples of a number of offsets, so that few are",
+                aligned_rows=self._settings.aligned_rows,
+            )
 
     def _caught_up(self) -> bool:
-        """Whether all that lies in the topic is stored, by this sink or by the others of its group."""
-        if not self._assigned_once or self._work.moved:
+        """Whether all that lies in the topic is stored, by this sink or by the others of its group.
+
+        Raises Misconfigured when nothing but stopped partitions is left."""
+        if not self._membership.rebalances or self._moved:
             return False
-        if not all(partition.at_end and partition.idle for partition in self._partitions.values()):
+        going = [partition for partition in self._partitions.values() if not partition.stopped]
+        if not all(partition.at_end and partition.idle for partition in going):
             return False
+        if len(going) < len(self._partitions):
+            stopped = sorted(set(self._partitions) - {partition.number for partition in going})
+            raise Misconfigured(f"too many records of partitions {stopped} cannot be stored", mend=_MEND)
         now = time.monotonic()
         if now < self._ask_others_at:
             return False
         self._ask_others_at = now + _ASK_OTHERS_SECONDS
-        return not group.behind(self._consumer, self._topic, apart_from=self._partitions)
+        return not self._membership.others_behind()
 
-    def _notice(self, message: Message) -> None:
-        error = message.error()
-        if error is None:
-            return
-        number, offset = message.partition(), message.offset()
-        partition = self._partitions.get(number if number is not None else -1)
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own codes begin with an underscore
-            if partition is not None and offset is not None:
-                partition.reached(offset)
-        elif error.code() == KafkaError._AUTO_OFFSET_RESET and partition is not None:  # noqa: SLF001
-            self._start_over(partition)
-        else:
-            translated = group.translate(error)
-            if error.fatal() or not isinstance(translated, Retryable):
-                raise translated
-            _log.warning("Kafka reports an error", error=str(translated))
+    def _leave(self, numbers: Sequence[int]) -> None:
+        """These partitions are about to be given back."""
+        self._finish([number for number in numbers if number in self._partitions])
 
-    def _start_over(self, partition: Partition) -> None:
-        """The next offset is no longer in the log: retention was faster than the sink, or the topic is new."""
-        place = TopicPartition(self._topic, partition.number)
-        try:
-            low, high = self._consumer.get_watermark_offsets(place, timeout=15)
-            self._consumer.incremental_unassign([place])
-            self._consumer.incremental_assign([TopicPartition(self._topic, partition.number, low)])
-        except KafkaException as error:
-            raise group.translate(error.args[0]) from error
-        _log.error(
-            "RECORDS ARE MISSING: the offset to read next is not in the log any more; going on at its beginning."
-            " Compare ingest_batches with what was produced, and give the topic more retention",
-            partition=partition.number,
-            missing_from=partition.next_offset,
-            log_begins=low,
-            log_ends=high,
-        )
-        if low >= partition.next_offset:
-            partition.skip_to(low)
-        else:
-            # Another log: its offsets do not go with those in hand. What is in flight is stored all the same.
-            paused, partition = partition.paused, Partition(self._topic, partition.number, low, ())
-            partition.paused = paused
-            self._partitions[partition.number] = partition
-        self._work.moved.add(partition.number)
-
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._closing:
-            consumer.incremental_assign(partitions)
-            return
-        self._assigned_once = True
-        self._counters.rebalances += 1
-        standing = group.committed(consumer, partitions)
-        starts = []
-        for number, (offset, intents) in standing.items():
-            self._partitions[number] = Partition(self._topic, number, max(offset, 0), intents)
-            starts.append(TopicPartition(self._topic, number, offset if offset >= 0 else OFFSET_BEGINNING))
-            if intents:
-                _log.info("taking up announced batches", partition=number, first=offset, last=intents[-1].last)
-        consumer.incremental_assign(starts)
-        # librdkafka keeps a pause over a rebalance; these partitions are new here and hold nothing.
-        consumer.resume(starts)
-        _log.info("partitions assigned", partitions=sorted(standing))
-
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        numbers = [place.partition for place in partitions]
-        try:
-            self._finish([self._partitions[number] for number in numbers if number in self._partitions])
-        finally:
-            # librdkafka waits for this, in a close without end.
-            self._forget(numbers)
-            consumer.incremental_unassign(partitions)
-        _log.info("partitions given back", partitions=sorted(numbers))
-
-    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        numbers = [place.partition for place in partitions]
-        self._forget(numbers)
-        consumer.incremental_unassign(partitions)
-        _log.warning("partitions lost", partitions=sorted(numbers))
-
-    def _finish(self, partitions: Iterable[Partition]) -> None:
+    def _finish(self, numbers: Sequence[int]) -> None:
         """Lets what is in flight finish, within the stop's patience, and commits it."""
-        leaving = list(partitions)
-        numbers = {partition.number for partition in leaving}
-        unsubmitted = {batch for batch in self._work.announced if batch.partition in numbers}
+        leaving = [self._partitions[number] for number in numbers]
+        unsubmitted = {batch for bundle in self._announced for batch in bundle.batches}
         deadline = time.monotonic() + self._settings.stop_timeout_seconds
         while time.monotonic() < deadline:
-            if all(batch in unsubmitted for partition in leaving for batch in partition.in_flight):
+            waited_for = (batch for partition in leaving if not partition.stopped for batch in partition.in_flight)
+            if all(batch in unsubmitted for batch in waited_for):
                 break
             self._collect(_POLL_SECONDS)
-        self._work.announced = [batch for batch in self._work.announced if batch not in unsubmitted]
-        positions = {partition.number: partition.position() for partition in leaving}
-        if positions:
-            try:
-                group.commit(self._consumer, self._topic, positions)
-            except (Fenced, Retryable) as error:
-                # What is not committed is stored again by the next owner, and recognised.
-                _log.warning("last commit not taken", error=str(error))
+        if not leaving:
+            return
+        try:
+            self._membership.commit({one.number: self._bench.position(one) for one in leaving})
+        except (Fenced, Retryable) as error:
+            # What is not committed is stored again by the next owner, and recognised.
+            _log.warning("last commit not taken", error=str(error))
 
     def _forget(self, numbers: Iterable[int]) -> None:
+        """These partitions are not ours any more; what is in flight with them goes on without them."""
         gone = set(numbers)
-        for number in gone:
-            partition = self._partitions.pop(number, None)
-            for batch in partition.in_flight if partition is not None else ():
-                self._writers.give_up(batch)
-        self._work.moved -= gone
-        self._work.announced = [batch for batch in self._work.announced if batch.partition not in gone]
+        for bundle, pieces in self._bench.tear(gone):
+            self._writers.give_up(bundle)
+            if bundle in self._announced:
+                self._announced.remove(bundle)
+                self._announced.extend(pieces)
+            else:
+                for piece in pieces:
+                    self._writers.submit(piece)
+        self._moved -= gone
+
+    def _rescue(self) -> None:
+        """Stores all that is in hand, told to Kafka or not: the log that it came from may be gone."""
+        self._cut_afresh()
+        deadline = time.monotonic() + self._settings.stop_timeout_seconds
+        while time.monotonic() < deadline:
+            for bundle in self._announced:
+                self._writers.submit(bundle)
+            self._announced.clear()
+            more = self._bench.cut(self._partitions, time.monotonic(), share=1, unread=0, all_of_it=True)
+            if more is not None:
+                self._announced.append(more)
+            elif not self._bench.busy:
+                return
+            self._collect(_POLL_SECONDS)

@@ -1,6 +1,6 @@
 """What the sink knows of one partition: the records that wait, the batches that are being stored, where to commit.
 
-    read from Kafka ──offer──▶ waiting ──cut──▶ in flight (oldest first) ──stored──▶ committed
+    read from Kafka ──offer──▶ waiting ──take──▶ in flight (oldest first) ──stored──▶ committed
 
 Memory is disposable, the log is the truth: when the partition is taken away this object is thrown away with all that
 waits in it, and nothing is lost.
@@ -8,25 +8,34 @@ waits in it, and nothing is lost.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import Message
 
-from taximeter_consumers.sink.batch import RECORD_OVERHEAD, Batch, CutPolicy, covered_by
-from taximeter_consumers.sink.intent import Intent, to_metadata
+from taximeter_consumers.sink.batch import RECORD_OVERHEAD, Batch
+from taximeter_consumers.sink.bundle import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from taximeter_consumers.sink.intent import Intent, Slice
+
+
+_MILLIS = itemgetter(1)
+_MOST_MILLIS = 2**42
 
 
 class Partition:
-    """One assigned partition of the sink."""
+    """One assigned partition of the sink. `announced` are the bundles that a predecessor announced, in order."""
 
-    def __init__(self, topic: str, number: int, start: int, intents: Sequence[Intent]) -> None:
+    def __init__(self, topic: str, number: int, start: int, announced: Iterable[Intent] = ()) -> None:
         self.topic = topic
         self.number = number
         self.paused = False
+        self.stopped = False
         self._commit_at = start
         self._next_offset = start
         self._log_end: int | None = None
@@ -35,7 +44,7 @@ class Partition:
         self._waiting_since = 0.0
         self._in_flight: deque[Batch] = deque()
         self._stored: set[int] = set()
-        self._intended = deque(intents)
+        self._announced = deque(announced)
 
     def offer(self, messages: Sequence[Message], now: float) -> None:
         """Takes records, in offset order; `now` is a monotonic clock in seconds."""
@@ -59,35 +68,65 @@ class Partition:
 
     def forget_intents(self) -> None:
         """Cuts afresh what was announced before: costs at most physical duplicates, which storage collapses."""
-        self._intended.clear()
+        self._announced.clear()
 
-    def cut(self, policy: CutPolicy, now: float, *, partitions: int, most_in_flight: int, drain: bool) -> Batch | None:
-        """The next batch if one is due, now in flight; None otherwise. With `drain` the log's end is enough."""
-        if len(self._in_flight) >= most_in_flight:
+    def held(self) -> Held | None:
+        """What may be cut now; None where nothing waits, where a slice that was announced before comes first, and where
+        a flood of bad records has stopped the partition."""
+        if not self._waiting or self._announced or self.stopped:
             return None
-        rows = self._rows_of_intent()
-        announced_before = rows is not None
-        if rows is None:
-            waited = now - self._waiting_since
-            due = policy.due(len(self._waiting), self._waiting_bytes, waited, partitions)
-            if self._intended or not (due or (drain and self.at_end)):
-                return None
-            rows = min(len(self._waiting), policy.rows)
-        if rows == 0:
-            return None
-        return self._take(rows, now, announced_before=announced_before)
+        return Held(self.number, len(self._waiting), self._waiting_bytes, self._waiting_since)
 
-    def stored(self, batch: Batch) -> None:
-        """The batch is in ClickHouse, in the dead letters and in the ledger."""
+    def has_read(self, slice_: Slice) -> bool:
+        """Whether an announced slice can be taken: it is the next one, and nothing more of it can come.
+
+        Past its end that holds even where the last offsets have no records (transaction markers, compaction)."""
+        return bool(self._announced) and slice_ in self._announced[0] and self._next_offset > slice_.last
+
+    def ends_before(self, slice_: Slice) -> bool:
+        """Whether the log, read to its end, ends within or before a slice."""
+        return self.at_end and self._log_end is not None and self._log_end <= slice_.last
+
+    def take_again(self, slice_: Slice, now: float) -> Batch | None:
+        """The records of the next announced slice as a batch in flight; None if the log has none of them any more."""
+        self._announced.popleft()
+        offsets = list(map(_offset, self._waiting))
+        rows = bisect_right(offsets, slice_.last)
+        return self.take(rows, now) if rows else None
+
+    def take(self, rows: int, now: float) -> Batch:
+        """The oldest `rows` waiting records, at least one, as a batch that is now in flight."""
+        taken, self._waiting = self._waiting[:rows], self._waiting[rows:]
+        self._waiting_bytes -= sum(map(len, taken))
+        self._waiting_since = now
+        batch = Batch(
+            topic=self.topic,
+            partition=self.number,
+            # map over the C methods: this is the one place that touches every record.
+            offsets=cast("list[int]", list(map(Message.offset, taken))),
+            values=cast("list[bytes | None]", list(map(Message.value, taken))),
+            arrivals=_arrivals(list(map(_MILLIS, map(Message.timestamp, taken)))),
+            messages=taken,
+        )
+        self._in_flight.append(batch)
+        return batch
+
+    def stored(self, batch: Batch) -> list[Batch]:
+        """The batch is in ClickHouse, in the dead letters and in the ledger. Returns what has left the flight: none
+        while an older batch is still on its way."""
         self._stored.add(batch.first)
+        landed = []
         while self._in_flight and self._in_flight[0].first in self._stored:
             done = self._in_flight.popleft()
             self._stored.discard(done.first)
             self._commit_at = done.last + 1
+            landed.append(done)
+        return landed
 
-    def position(self) -> tuple[int, str]:
-        """What to commit: the offset below which all is stored, and the intents from there on."""
-        return self._commit_at, to_metadata([batch.intent() for batch in self._in_flight])
+    @property
+    def commit_at(self) -> int:
+        """The offset below which all is stored."""
+        return self._commit_at
 
     @property
     def at_end(self) -> bool:
@@ -100,9 +139,19 @@ class Partition:
         return self._next_offset
 
     @property
+    def first_waiting(self) -> int | None:
+        """The offset of the oldest waiting record."""
+        return _offset(self._waiting[0]) if self._waiting else None
+
+    @property
     def rebuilding(self) -> bool:
-        """Whether a batch that was announced before is still to be completed: reading must go on until it is."""
-        return bool(self._intended)
+        """Whether a slice that was announced before is still to be completed: reading must go on until it is."""
+        return bool(self._announced)
+
+    @property
+    def announced(self) -> Sequence[Intent]:
+        """The bundles that were announced before and are not cut again yet, in order."""
+        return tuple(self._announced)
 
     @property
     def memory(self) -> int:
@@ -120,38 +169,13 @@ class Partition:
         """The batches being stored, oldest first."""
         return tuple(self._in_flight)
 
-    def _rows_of_intent(self) -> int | None:
-        """How many rows the next intended batch takes; None when it is not complete yet, or none is intended."""
-        while self._intended:
-            rows = covered_by([_offset(message) for message in self._waiting], self._intended[0], self._next_offset)
-            if rows is None:
-                return None
-            self._intended.popleft()
-            if rows:
-                return rows
-        return None
 
-    def _take(self, rows: int, now: float, *, announced_before: bool) -> Batch:
-        taken, self._waiting = self._waiting[:rows], self._waiting[rows:]
-        self._waiting_bytes -= sum(map(len, taken))
-        self._waiting_since = now
-        batch = Batch(
-            topic=self.topic,
-            partition=self.number,
-            # map over the C methods: this is the one place that touches every record.
-            offsets=cast("list[int]", list(map(Message.offset, taken))),
-            values=cast("list[bytes | None]", list(map(Message.value, taken))),
-            arrivals=[_arrival(*stamp) for stamp in map(Message.timestamp, taken)],
-            messages=taken,
-            announced_before=announced_before,
-        )
-        self._in_flight.append(batch)
-        return batch
-
-
-def _arrival(kind: int, millis: int) -> int:
-    # Where producers set the time it may be nonsense; 42 bits (the year 2109) are what a version has room for.
-    return 0 if kind == TIMESTAMP_NOT_AVAILABLE else min(max(millis, 0), 2**42 - 1)
+def _arrivals(millis: list[int]) -> list[int]:
+    # Where producers set the time it may be nonsense, and without one it is negative; 42 bits (the year 2109) are what
+    # a version has room for.
+    if min(millis) >= 0 and max(millis) < _MOST_MILLIS:
+        return millis
+    return [min(max(one, 0), _MOST_MILLIS - 1) for one in millis]
 
 
 def _offset(message: Message) -> int:

@@ -13,9 +13,14 @@ import structlog
 from confluent_kafka import KafkaException
 
 from taximeter_consumers.clickhouse import connect
-from taximeter_consumers.sink import group
+from taximeter_consumers.sink import garbage, group
+from taximeter_consumers.sink.counters import SinkCounters
 from taximeter_consumers.sink.dead_letters import DeadLetterWriter
-from taximeter_consumers.sink.loop import Loop, SinkCounters
+from taximeter_consumers.sink.flood import FloodGate
+from taximeter_consumers.sink.ledger import Ledger
+from taximeter_consumers.sink.log_identity import LogIdentity
+from taximeter_consumers.sink.loop import Loop
+from taximeter_consumers.sink.membership import Membership
 from taximeter_consumers.sink.store import Store
 from taximeter_consumers.sink.writers import Patience, Writers
 from taximeter_schemas.errors import Fenced, Retryable
@@ -52,6 +57,13 @@ def run_sink(
     A broken connection to Kafka, or a membership that the group has ended, is opened anew after a pause, for as long
     as it takes.
     """
+    with garbage.swept_by_hand():
+        return _memberships(environment, settings, stop, until_caught_up=until_caught_up)
+
+
+def _memberships(
+    environment: SinkEnvironment, settings: SinkSettings, stop: threading.Event, *, until_caught_up: bool
+) -> SinkCounters:
     patience, jitter, attempt = Patience(base=0.5, most=15.0), random.Random(), 0  # noqa: S311 - jitter is no secret
     counters = SinkCounters()
     while True:
@@ -79,11 +91,16 @@ def _one_membership(
         closing(connect(environment.clickhouse)) as clickhouse,
         closing(DeadLetterWriter(environment.kafka, environment.topics.dead_letters)) as dead_letters,
     ):
-        writers = Writers(Store(clickhouse, environment.registry, dead_letters), settings.writers)
+        topic = environment.topics.events
+        identity = LogIdentity(environment.kafka, topic, seen=counters.memberships > 0)
+        counters.memberships += 1
+        ledger = Ledger(clickhouse, topic, identity.log)
+        gate = FloodGate(settings.poison_rate, settings.poison_window)
         consumer = group.open_consumer(environment.kafka, settings)
+        writers = Writers(Store(clickhouse, environment.registry, dead_letters, ledger), gate, settings.writers)
         try:
-            loop = Loop(consumer, environment.topics.events, writers, settings, counters)
-            loop.run(stop, until_caught_up=until_caught_up)
+            membership = Membership(consumer, topic, identity.log, ledger.stored_to)
+            Loop(membership, identity, writers, settings, counters).run(stop, until_caught_up=until_caught_up)
         finally:
             writers.close(settings.stop_timeout_seconds)
             with suppress(KafkaException, RuntimeError):

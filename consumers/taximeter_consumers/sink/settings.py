@@ -5,12 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# The engine makes one block of a batch up to here, see `store`.
-MOST_ROWS_OF_A_BATCH = 2**22 - 1
+from taximeter_consumers.sink.bundle import CutPolicy
+
+# The engine makes one block of a bundle up to here, see `store`.
+MOST_ROWS_OF_A_BUNDLE = 2**22 - 1
 
 
 class SinkSettings(BaseSettings):
-    """Bounds of batches, of memory and of patience."""
+    """Bounds of bundles, of memory and of patience."""
 
     model_config = SettingsConfigDict(env_prefix="TAXIMETER_SINK_", frozen=True, extra="ignore")
 
@@ -21,13 +23,32 @@ class SinkSettings(BaseSettings):
     session_timeout_ms: int = Field(
         10_000, ge=1_000, description="silence after which a dead sink loses its partitions"
     )
-    batch_rows: int = Field(100_000, ge=1, le=MOST_ROWS_OF_A_BATCH // 2)
-    batch_bytes: int = Field(32 * 2**20, ge=1)
-    batch_age_seconds: float = Field(0.25, gt=0, description="the longest that a record waits for company")
-    parts_per_second: float = Field(
-        10.0, gt=0, description="with many partitions the age grows, so that ClickHouse gets no more parts than this"
+    batch_rows: int = Field(100_000, ge=1, le=MOST_ROWS_OF_A_BUNDLE // 2, description="records of one INSERT")
+    batch_bytes: int = Field(64 * 2**20, ge=1, description="bytes of one INSERT")
+    batch_age_seconds: float = Field(0.05, gt=0, description="the longest that a record waits for company")
+    backlog_age_seconds: float = Field(
+        1.0, gt=0, description="the same while far more lies in Kafka than one INSERT takes"
     )
-    in_flight_per_partition: int = Field(2, ge=1, le=8, description="batches of one partition between cut and commit")
-    writers: int = Field(2, ge=1, le=64, description="inserts at the same time")
+    parts_per_second: float = Field(
+        9.5,
+        gt=0,
+        description="parts that the sinks of a group make in ClickHouse together, of events and of the ledger",
+    )
+    bundles_in_flight: int = Field(3, ge=1, le=3, description="INSERTs between their announcement and their commit")
+    writers: int = Field(2, ge=1, le=64, description="INSERTs at the same time")
     memory_bytes: int = Field(512 * 2**20, ge=2**20, description="memory of the records held over all partitions")
     stop_timeout_seconds: float = Field(10.0, gt=0, description="how long a stop waits for inserts in flight")
+    poison_rate: float = Field(
+        0.01, ge=0, le=1, description="a partition stops when a larger share of its last records is bad"
+    )
+    poison_window: int = Field(10_000, ge=1, description="how many records are the last ones, for poison_rate")
+    aligned_rows: int = Field(
+        5_000, ge=1, description="records of a batch where the broker drops commit metadata: batches begin at multiples"
+    )
+
+    @property
+    def cut_policy(self) -> CutPolicy:
+        """When bundles are cut."""
+        return CutPolicy(
+            self.batch_rows, self.batch_bytes, self.batch_age_seconds, self.backlog_age_seconds, self.parts_per_second
+        )

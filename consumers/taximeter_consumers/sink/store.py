@@ -1,41 +1,47 @@
-"""What happens to a batch: insert, dead letters, ledger, in this order.
+"""What happens to a bundle: one INSERT of all its batches, then dead letters and the ledger.
 
-The engine notes a token just before the part becomes visible, so a server that is killed in between would drop the
-repeated insert and keep nothing. A batch that may have been inserted before is therefore counted afterwards, and
-inserted without a token if rows are missing.
+The INSERT carries a deduplication token made of the bundle's coordinates and content, so of a repeated one the engine
+drops what it already has. It notes a token just before the part becomes visible, so a server that is killed in between
+would drop the repeated insert and keep nothing. A bundle that may have been inserted before is therefore counted
+afterwards, and inserted without a token if rows are missing. A piece of a bundle that was torn between sinks has a
+token of its own, so it is counted first.
 
-On a crash at any point the next owner does all of it again: the insert carries a deduplication token made of the
-batch's coordinates and content, so the engine drops what it already has; a dead letter may be written twice, under the
-same coordinates; the ledger's row replaces itself. Nothing here waits or retries: Retryable goes up to the writer.
+On a crash at any point the next owner does all of it again: a dead letter may be written twice, under the same
+coordinates; the ledger's row replaces itself. Nothing here waits or retries: Retryable goes up to the writer.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
+from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from taximeter_consumers import failpoints
 from taximeter_consumers.sink import sift
-from taximeter_consumers.sink.block import BlockWriter
+from taximeter_consumers.sink.block import BlockWriter, Stretch
 from taximeter_consumers.sink.columns import SchemaColumns
 from taximeter_consumers.sink.dead_letters import DeadLetter
+from taximeter_consumers.sink.guards import REASONS
+from taximeter_consumers.sink.walk import Walk, walk_of
 from taximeter_schemas import frame
-from taximeter_schemas.errors import Poison, Retryable
+from taximeter_schemas.errors import Poison
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from taximeter_consumers.clickhouse import ClickHouse
     from taximeter_consumers.sink.batch import Batch
+    from taximeter_consumers.sink.bundle import Bundle
     from taximeter_consumers.sink.dead_letters import DeadLetterWriter
+    from taximeter_consumers.sink.ledger import Ledger
     from taximeter_schemas.registry import Registry
 
-# A batch must become one block, so that it is stored as a whole and recognised as a whole.
+# A bundle must become one block, so that it is stored as a whole and recognised as a whole.
 _ONE_BLOCK = {
     "max_block_size": 2**22,
     "max_insert_block_size": 2**22,
@@ -50,20 +56,16 @@ _ONE_BLOCK = {
     "input_format_null_as_default": 1,
 }
 
-_LEDGER = """
-INSERT INTO stored_ingest_batches
-SELECT {topic:String}, {partition:Int32}, {first:Int64}, {last:Int64}, {batch_id:UInt64}, {content_hash:String},
-    {records:UInt64}, {stored:UInt64}, {dead_lettered:UInt64},
-    fromUnixTimestamp64Milli({arrived_ms:Int64}, 'UTC'), now64(6, 'UTC'), {sink:String}
-"""
-
-
 _PRESENT = """
-SELECT count() FROM stored_events
-WHERE arrived_at = fromUnixTimestamp64Milli({arrived_ms:Int64}, 'UTC') AND batch_id = {batch_id:UInt64}
+SELECT uniqExact(batch_id, kafka_offset) FROM stored_events
+WHERE arrived_at IN arrayMap(at -> fromUnixTimestamp64Milli(at, 'UTC'), {arrived_ms:Array(Int64)})
+    AND batch_id IN {batch_ids:Array(UInt64)}
 """
 
 _log = structlog.get_logger()
+
+# The bad records of a batch, by their places in it.
+Bad = Mapping[int, Poison]
 
 
 @dataclass(frozen=True)
@@ -78,120 +80,139 @@ _TRIAL = _Target("trial_events")
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What became of a batch's records."""
-
-    records: int
-    dead_lettered: int
-
-
-@dataclass(frozen=True)
 class _Reader:
     columns: SchemaColumns
     blocks: BlockWriter
+    walk: Walk
 
 
 class Store:
-    """Stores batches; may be shared by threads."""
+    """Stores bundles; may be shared by threads."""
 
-    def __init__(self, clickhouse: ClickHouse, registry: Registry, dead_letters: DeadLetterWriter) -> None:
+    def __init__(
+        self, clickhouse: ClickHouse, registry: Registry, dead_letters: DeadLetterWriter, ledger: Ledger
+    ) -> None:
         self._clickhouse = clickhouse
         self._registry = registry
         self._dead_letters = dead_letters
+        self._ledger = ledger
         self._readers: dict[int, _Reader] = {}
-        self._name = f"{socket.gethostname()}/{os.getpid()}"
+        # What was found in a partition last time, so that the next bundle is not sent in vain.
+        self._suspects: dict[tuple[str, int], frozenset[sift.Step]] = {}
+        self._mixed: frozenset[tuple[str, int]] = frozenset()
 
-    def store(self, batch: Batch, attempt: int = 1) -> Stored:
-        """Stores a batch for good. Raises Retryable or Misconfigured, never Poison: what is bad is set aside."""
-        bad = self._insert_all(batch, _EVENTS)
-        if (attempt > 1 or batch.announced_before) and self._lacks_rows(batch, len(batch.values) - len(bad)):
-            _log.warning("rows are missing after a repeated insert", partition=batch.partition, first=batch.first)
-            bad = self._insert_all(batch, _EVENTS_AGAIN)
-        if bad:
-            letters = [DeadLetter(batch.messages[index], poison) for index, poison in sorted(bad.items())]
+    def insert(self, bundle: Bundle, attempt: int = 1) -> Mapping[Batch, Bad]:
+        """Stores what is good of a bundle for good, and returns what is bad of each batch that has any.
+
+        Raises Retryable or Misconfigured, never Poison."""
+        if bundle.torn:
+            bad = self._insert_all(bundle, _TRIAL)
+            if not self._lacks_rows(bundle, bad):
+                return _by_batch(bundle, bad)
+        bad = self._insert_all(bundle, _EVENTS)
+        if (attempt > 1 or bundle.announced_before) and self._lacks_rows(bundle, bad):
+            _log.warning("rows are missing after a repeated insert", slices=str(bundle))
+            bad = self._insert_all(bundle, _EVENTS_AGAIN)
+        failpoints.reached("sink.after_insert")
+        return _by_batch(bundle, bad)
+
+    def settle(self, batches: Sequence[Batch], bad: Mapping[Batch, Bad], attempt: int = 1) -> None:
+        """Writes the dead letters of inserted batches, then their rows of the ledger. Raises Retryable."""
+        letters = [
+            DeadLetter(batch.messages[place], poison)
+            for batch in batches
+            for place, poison in sorted(bad.get(batch, {}).items())
+        ]
+        if letters:
             self._dead_letters.write(letters, attempt)
-        self._enter_in_ledger(batch, len(bad))
-        return Stored(len(batch.values), len(bad))
+        failpoints.reached("sink.after_dead_letters")
+        self._ledger.enter(batches, [len(bad.get(batch, {})) for batch in batches])
+        failpoints.reached("sink.after_ledger")
 
-    def _lacks_rows(self, batch: Batch, expected: int) -> bool:
-        """Whether storage has fewer rows of the batch than were inserted.
+    def _lacks_rows(self, bundle: Bundle, bad: Mapping[int, Poison]) -> bool:
+        """Whether storage has fewer records of the bundle than were inserted; one that lies there twice counts once.
 
         Copies that were merged away count as missing; to insert these once more changes nothing.
         """
-        parameters = {"batch_id": batch.batch_id, "arrived_ms": batch.arrived_ms}
-        return int(self._clickhouse.scalar(_PRESENT, parameters)) < expected
+        present = int(self._clickhouse.scalar(_PRESENT, _identities(bundle)))
+        return present < bundle.records - len(bad)
 
-    def _insert_all(self, batch: Batch, events: _Target) -> Mapping[int, Poison]:
-        return {} if self._insert_whole(batch, events) else self._insert_sifted(batch, events)
+    def _insert_all(self, bundle: Bundle, events: _Target) -> Mapping[int, Poison]:
+        places = {(batch.topic, batch.partition) for batch in bundle.batches}
+        suspects = frozenset(step for place in places for step in self._suspects.get(place, ()))
+        # The usual case, without a look at any record: all are of one schema and good. Not where it was not so lately.
+        asked = not suspects and not self._mixed & places
+        if asked and self._insert_whole(bundle, events):
+            return {}
+        bad, found = self._insert_sifted(bundle, events, suspects, asked=asked)
+        self._suspects.update(dict.fromkeys(places, found))
+        return bad
 
-    def _insert_whole(self, batch: Batch, events: _Target) -> bool:
-        """The usual case, without a look at any record: all share the first one's schema, and the engine agrees."""
+    def _insert_whole(self, bundle: Bundle, events: _Target) -> bool:
         try:
-            schema_id, _ = frame.split(batch.values[0])
-            if None in batch.values:
+            if any(None in batch.values for batch in bundle.batches):
                 return False
-            self._insert(events, batch, schema_id, range(len(batch.values)))
+            schema_id, _ = frame.split(bundle.batches[0].values[0])
+            self._insert(events, bundle, schema_id, None)
         except Poison:
             return False
         return True
 
-    def _insert_sifted(self, batch: Batch, events: _Target) -> Mapping[int, Poison]:
-        """Inserts what is good, one block for each schema in order of its id; returns what is bad, and why."""
-        sifted = sift.by_schema(batch.values)
-        bad = dict(sifted.bad)
+    def _insert_sifted(
+        self, bundle: Bundle, events: _Target, suspects: frozenset[sift.Step], *, asked: bool
+    ) -> tuple[Mapping[int, Poison], frozenset[sift.Step]]:
+        """Inserts what is good, one block for each schema in order of its id; returns what is bad and what found it."""
+        sifted = sift.by_schema(bundle.values)
+        places = {(batch.topic, batch.partition) for batch in bundle.batches}
+        mixed = len(sifted.groups) + bool(sifted.bad) > 1
+        self._mixed = self._mixed | places if mixed else self._mixed - places
+        bad: dict[int, Poison] = dict(sifted.bad)
+        found: frozenset[sift.Step] = frozenset()
         for schema_id, indices in sorted(sifted.groups.items()):
             try:
-                self._reader(schema_id)
+                reader = self._reader(schema_id)
             except Poison as poison:
                 bad.update(dict.fromkeys(indices, poison))
                 continue
-            bad.update(self._insert_group(batch, events, schema_id, indices))
-        return bad
-
-    def _insert_group(
-        self, batch: Batch, events: _Target, schema_id: int, indices: Sequence[int]
-    ) -> Mapping[int, Poison]:
-        def refuses(target: _Target, some: Sequence[int]) -> bool:
-            try:
-                self._insert(target, batch, schema_id, some)
-            except Poison:
-                return True
-            return False
-
-        bad = sift.unreadable(batch.values, indices, self._registry.schema(schema_id))
-        readable = [index for index in indices if index not in bad]
-        if not readable or not refuses(events, readable):
-            return bad
-        # What the trial takes is sound: then the table is in trouble (its disk, a view on it), not the bytes.
-        if refuses(_TRIAL, readable):
-            for index in sift.refused_ones(readable, partial(refuses, _TRIAL)):
-                bad[index] = sift.reason(batch.values[index], self._registry)
-        good = [index for index in readable if index not in bad]
-        if good and refuses(events, good):
-            raise Retryable(
-                f"ClickHouse refuses offsets {batch.first} to {batch.last} of partition {batch.partition}, though it"
-                " takes the records in a trial; the server's log says what is wrong with stored_events or a view on it"
+            group = sift.Group(bundle.values, indices, reader.walk)
+            outcome = sift.store_good(
+                group, self._engine(bundle, events, schema_id), suspects, refused=asked and not mixed
             )
-        return bad
+            bad.update(outcome.bad)
+            found |= outcome.suspects
+        return bad, found
 
-    def _insert(self, target: _Target, batch: Batch, schema_id: int, indices: Sequence[int]) -> None:
+    def _engine(self, bundle: Bundle, events: _Target, schema_id: int) -> sift.Engine:
+        return sift.Engine(
+            store=partial(self._insert, events, bundle, schema_id),
+            trial=partial(self._insert, _TRIAL, bundle, schema_id),
+            judge=partial(self._judge, bundle, schema_id),
+            reason=lambda index: sift.reason(bundle.values[index], self._registry),
+        )
+
+    def _judge(self, bundle: Bundle, schema_id: int, indices: Sequence[int]) -> Mapping[int, Poison]:
         reader = self._reader(schema_id)
-        whole = len(indices) == len(batch.values)
-        offsets = batch.offsets if whole else [batch.offsets[index] for index in indices]
-        chosen = batch.values if whole else [batch.values[index] for index in indices]
-        arrivals = batch.arrivals if whole else [batch.arrivals[index] for index in indices]
-        values = [value for value in chosen if value is not None]
+        sql, structure = reader.columns.judgement
+        block = reader.blocks.block(_stretches(bundle, indices))
+        rows = self._clickhouse.rows_of_data(sql, "records", structure, block, settings=_ONE_BLOCK)
+        return {indices[place]: Poison(reason, REASONS[reason]) for place, reason in rows}
+
+    def _insert(self, target: _Target, bundle: Bundle, schema_id: int, indices: Sequence[int] | None) -> None:
+        """One INSERT of all records, or of those at `indices` (ascending), which share a schema. Raises Poison."""
+        reader = self._reader(schema_id)
+        if indices is not None and len(indices) == bundle.records:
+            # The same content has the same token, whichever way led here.
+            indices = None
         settings: dict[str, int | str] = {**_ONE_BLOCK, "insert_deduplicate": int(target.recognise)}
         if target.recognise:
-            settings["insert_deduplication_token"] = _token(batch, schema_id, offsets)
+            settings["insert_deduplication_token"] = _token(bundle, schema_id, indices)
         self._clickhouse.execute_with_data(
             reader.columns.insert(target.table),
-            reader.blocks.block(offsets, arrivals, values),
+            reader.blocks.block(_stretches(bundle, indices)),
             parameters={
-                "topic": batch.topic,
-                "partition": batch.partition,
-                "batch_id": batch.batch_id,
-                "arrived_ms": batch.arrived_ms,
+                "topic": bundle.batches[0].topic,
+                "partitions": [batch.partition for batch in bundle.batches],
+                **_identities(bundle),
             },
             settings=settings,
         )
@@ -202,32 +223,58 @@ class Store:
             writer = self._registry.schema(schema_id)
             if not isinstance(writer, dict):
                 raise Poison("unsupported_schema", f"schema {schema_id} is not a record")
-            reader = self._readers[schema_id] = _Reader(SchemaColumns(schema_id, writer), BlockWriter(writer))
+            reader = self._readers[schema_id] = _Reader(
+                # The walk first: a type that contains itself ends there.
+                walk=walk_of(writer, schema_id),
+                columns=SchemaColumns(schema_id, writer),
+                blocks=BlockWriter(writer),
+            )
         return reader
 
-    def _enter_in_ledger(self, batch: Batch, dead_lettered: int) -> None:
-        self._clickhouse.execute(
-            _LEDGER,
-            {
-                "topic": batch.topic,
-                "partition": batch.partition,
-                "first": batch.first,
-                "last": batch.last,
-                "batch_id": batch.batch_id,
-                "content_hash": batch.content_hash,
-                "records": len(batch.values),
-                "stored": len(batch.values) - dead_lettered,
-                "dead_lettered": dead_lettered,
-                "arrived_ms": batch.arrived_ms,
-                "sink": self._name,
-            },
-        )
+
+def _identities(bundle: Bundle) -> dict[str, list[int]]:
+    """What finds the batches' rows, as arrays for the server."""
+    return {
+        "batch_ids": [batch.batch_id for batch in bundle.batches],
+        "arrived_ms": [batch.arrived_ms for batch in bundle.batches],
+    }
 
 
-def _token(batch: Batch, schema_id: int, offsets: Sequence[int]) -> str:
-    """The deduplication token of a block: the batch, and which of its records are in it.
+def _stretches(bundle: Bundle, indices: Sequence[int] | None) -> list[Stretch]:
+    """The records of a block by partition: those at `indices` of the bundle's values (ascending), or all."""
+    stretches, begin = [], 0
+    chosen = None if indices is None else set(indices)
+    for number, batch in enumerate(bundle.batches, start=1):
+        end = begin + len(batch.values)
+        taken = [] if chosen is None else [index - begin for index in range(begin, end) if index in chosen]
+        begin = end
+        if chosen is None or len(taken) == len(batch.values):
+            stretches.append(Stretch(number, batch.offsets, batch.arrivals, cast("Sequence[bytes]", batch.values)))
+        elif taken:
+            offsets, arrivals, values = batch.offsets, batch.arrivals, batch.values
+            stretches.append(
+                Stretch(
+                    number,
+                    [offsets[at] for at in taken],
+                    [arrivals[at] for at in taken],
+                    [values[at] or b"" for at in taken],
+                )
+            )
+    return stretches
+
+
+def _by_batch(bundle: Bundle, bad: Mapping[int, Poison]) -> Mapping[Batch, Bad]:
+    found: dict[Batch, dict[int, Poison]] = {}
+    for index, poison in bad.items():
+        batch, record = bundle.place(index)
+        found.setdefault(bundle.batches[batch], {})[record] = poison
+    return found
+
+
+def _token(bundle: Bundle, schema_id: int, indices: Sequence[int] | None) -> str:
+    """The deduplication token of a block: the bundle, and which of its records are in it.
 
     The engine drops a block under a token that it has seen, whatever the block holds, so the token says the content.
     """
-    chosen = hashlib.blake2b(",".join(map(str, offsets)).encode(), digest_size=16).hexdigest()
-    return f"{batch.topic}/{batch.partition}/{batch.first}-{batch.last}/{batch.content_hash}/{schema_id}/{chosen}"
+    chosen = "all" if indices is None else hashlib.blake2b(array("I", indices).tobytes(), digest_size=16).hexdigest()
+    return f"{bundle.batches[0].topic}/{bundle.identity}/{schema_id}/{chosen}"

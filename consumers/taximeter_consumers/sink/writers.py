@@ -1,9 +1,10 @@
-"""The threads that store batches while the loop goes on polling.
+"""The threads that store bundles while the loop goes on polling.
 
-A batch is tried until it is stored: Retryable puts it behind the others and tries again later, for as long as it takes,
-so that a partition that is stuck holds up no other. It ends early when the sink stops or when the batch's partition was
-taken away; the next owner then stores it. Misconfigured is handed to the
-loop, which stops the sink with the operator's message.
+A bundle is inserted whole; after that each of its batches is settled (dead letters, ledger): those without bad records
+together, the others each alone, so that a partition whose dead letters find no room holds up no other. Each step is
+tried until it is done: Retryable puts it behind the others and tries again later, for as long as it takes. It ends
+early when the sink stops or when the batches' partitions were taken away; the next owners then store them.
+Misconfigured is handed to the loop, which stops the sink with the operator's message.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import queue
 import random
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
+from taximeter_consumers.sink.batch import Batch
+from taximeter_consumers.sink.bundle import Bundle
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
-    from taximeter_consumers.sink.batch import Batch
-    from taximeter_consumers.sink.store import Store, Stored
+    from taximeter_consumers.sink.flood import Flood, FloodGate
+    from taximeter_consumers.sink.store import Bad, Store
 
 _log = structlog.get_logger()
 _BEAT_SECONDS = 0.02
@@ -29,18 +33,35 @@ _BEAT_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Finished:
-    """A batch that is done with: stored, failed for good, or given up because its partition is gone (both None)."""
+    """Batches that are done with: settled, stopped by a flood of bad records, failed for good, or given up because
+    their partitions are gone (all empty). Before that, those that are inserted and wait for their dead letters."""
 
-    batch: Batch
-    stored: Stored | None = None
+    batches: tuple[Batch, ...]
+    # How many dead letters each settled batch has; None where they are not settled.
+    settled: Mapping[Batch, int] | None = None
+    flood: Flood | None = None
     failure: BaseException | None = None
+    inserted: bool = False
+
+
+@dataclass(frozen=True)
+class _Settlement:
+    """Inserted batches, and what is bad in them."""
+
+    batches: tuple[Batch, ...]
+    bad: Mapping[Batch, Bad] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """For logs."""
+        return ",".join(str(batch.slice) for batch in self.batches)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A batch's next attempt, not before an instant of the monotonic clock."""
+    """A step's next attempt, not before an instant of the monotonic clock."""
 
-    batch: Batch
+    bundle: Bundle
+    step: Bundle | _Settlement
     attempt: int = 1
     not_before: float = 0.0
 
@@ -59,28 +80,32 @@ class Patience:
 
 
 class Writers:
-    """A few threads over one queue of batches."""
+    """A few threads over one queue of steps."""
 
-    def __init__(self, store: Store, threads: int, patience: Patience | None = None) -> None:
+    def __init__(self, store: Store, gate: FloodGate, threads: int, patience: Patience | None = None) -> None:
         self._store = store
+        self._gate = gate
         self._patience = patience or Patience()
         self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._wanted: set[Batch] = set()
+        # In which bundle a batch is wanted: one that was torn may still be under way when its pieces come.
+        self._wanted: dict[Batch, Bundle] = {}
+        # What a thread is at. A piece waits for the end of the whole, or both might store it.
+        self._under_way: set[Batch] = set()
         self._threads = [
             threading.Thread(target=self._work, name=f"sink-writer-{number}", daemon=True) for number in range(threads)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, batch: Batch) -> None:
-        """Queues a batch; its end comes out of `finished`."""
-        self._wanted.add(batch)
-        self._todo.put(_Job(batch))
+    def submit(self, bundle: Bundle) -> None:
+        """Queues a bundle; the ends of its batches come out of `finished`."""
+        self._wanted.update(dict.fromkeys(bundle.batches, bundle))
+        self._todo.put(_Job(bundle, bundle))
 
     def finished(self, timeout_seconds: float = 0.0) -> list[Finished]:
-        """The batches that have ended since the last call; waits up to the timeout for the first."""
+        """What has ended since the last call; waits up to the timeout for the first."""
         ended: list[Finished] = []
         try:
             ended.append(self._done.get(timeout=timeout_seconds) if timeout_seconds > 0 else self._done.get_nowait())
@@ -89,9 +114,9 @@ class Writers:
         except queue.Empty:
             return ended
 
-    def give_up(self, batch: Batch) -> None:
-        """The batch's partition is gone: no further attempt is made."""
-        self._wanted.discard(batch)
+    def give_up(self, bundle: Bundle) -> None:
+        """A partition of this bundle is gone: no further attempt is made at it. Pieces of it may be submitted."""
+        self._forget(bundle)
 
     def close(self, timeout_seconds: float) -> None:
         """Ends the threads; an insert in flight may finish within the timeout."""
@@ -104,33 +129,65 @@ class Writers:
     def _work(self) -> None:
         jitter = random.Random()  # noqa: S311 - jitter is no secret
         while (job := self._todo.get()) is not None:
-            if self._stopping.is_set() or job.batch not in self._wanted:
-                self._end(Finished(job.batch))
-            elif time.monotonic() < job.not_before:
+            if self._stopping.is_set() or any(self._wanted.get(one) is not job.bundle for one in job.step.batches):
+                self._forget(job.bundle)
+                self._done.put(Finished(job.step.batches))
+            elif time.monotonic() < job.not_before or not self._under_way.isdisjoint(job.step.batches):
                 self._stopping.wait(_BEAT_SECONDS)
                 self._todo.put(job)
             else:
-                self._attempt(job, jitter)
+                self._under_way.update(job.step.batches)
+                try:
+                    self._attempt(job, jitter)
+                finally:
+                    self._under_way.difference_update(job.step.batches)
 
     def _attempt(self, job: _Job, jitter: random.Random) -> None:
-        batch = job.batch
         try:
-            self._end(Finished(batch, stored=self._store.store(batch, job.attempt)))
+            if isinstance(job.step, Bundle):
+                settlements = self._insert(job.step, job.attempt)
+            else:
+                self._settle(job.step, job.attempt)
+                return
         except Retryable as error:
-            _log.warning(
-                "batch not stored yet",
-                partition=batch.partition,
-                first=batch.first,
-                last=batch.last,
-                attempt=job.attempt,
-                error=str(error),
-            )
             not_before = time.monotonic() + self._patience.delay(job.attempt, jitter)
-            self._todo.put(_Job(batch, job.attempt + 1, not_before))
+            self._todo.put(_Job(job.bundle, job.step, job.attempt + 1, not_before))
+            if isinstance(job.step, _Settlement) and job.attempt == 1:
+                self._done.put(Finished(job.step.batches, inserted=True))
+            _log.warning("not stored yet", slices=str(job.step), attempt=job.attempt, error=str(error))
         # Misconfigured, or a bug: it must reach the loop and end the process; a dead thread would look like silence.
         except Exception as error:  # noqa: BLE001
-            self._end(Finished(batch, failure=error))
+            self._end(Finished(job.step.batches, failure=error))
+        else:
+            for settlement in settlements:
+                self._attempt(_Job(job.bundle, settlement), jitter)
+
+    def _insert(self, bundle: Bundle, attempt: int) -> list[_Settlement]:
+        bad = self._store.insert(bundle, attempt)
+        clean: list[Batch] = []
+        dirty: list[Batch] = []
+        for batch in bundle.batches:
+            flood = self._gate.passes(batch.partition, len(batch.values), len(bad.get(batch, ())))
+            if flood is not None:
+                self._end(Finished((batch,), flood=flood))
+            else:
+                (dirty if batch in bad else clean).append(batch)
+        settlements = [_Settlement((batch,), {batch: bad[batch]}) for batch in dirty]
+        return [_Settlement(tuple(clean)), *settlements] if clean else settlements
+
+    def _settle(self, settlement: _Settlement, attempt: int) -> None:
+        self._store.settle(settlement.batches, settlement.bad, attempt)
+        bad = settlement.bad
+        self._end(
+            Finished(settlement.batches, settled={batch: len(bad.get(batch, ())) for batch in settlement.batches})
+        )
 
     def _end(self, finished: Finished) -> None:
-        self._wanted.discard(finished.batch)
+        for batch in finished.batches:
+            self._wanted.pop(batch, None)
         self._done.put(finished)
+
+    def _forget(self, bundle: Bundle) -> None:
+        for batch in bundle.batches:
+            if self._wanted.get(batch) is bundle:
+                self._wanted.pop(batch, None)

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from taximeter_infra.cli import aggregate, demo, migrate, replay, report, simulate, sink, sql, stack, tail, topics
+from taximeter_infra.cli import (
+    aggregate,
+    audit,
+    demo,
+    migrate,
+    replay,
+    report,
+    simulate,
+    sink,
+    sql,
+    stack,
+    tail,
+    topics,
+)
 
 app = typer.Typer(
     name="taximeter",
@@ -37,7 +50,7 @@ def taximeter(
 
 
 # The order in which a newcomer needs them.
-for module in (demo, stack, topics, migrate, simulate, sink, aggregate, report, sql, tail, replay):
+for module in (demo, stack, topics, migrate, simulate, sink, aggregate, report, sql, tail, replay, audit):
     module.register(app)
 
 

@@ -1,0 +1,69 @@
+"""Named places at which a process can be made to die: for the proof in `chaos/`, never in production.
+
+`TAXIMETER_FAILPOINT=sink.after_insert@3` kills the process (SIGKILL, by itself) when it reaches that place for the
+third time; without `@` the first. Without the variable every call returns at once. It is read when the process starts,
+and a name that does not exist is refused then, so that no proof passes because of a spelling.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from taximeter_schemas.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VARIABLE: Final = "TAXIMETER_FAILPOINT"
+
+SINK: Final = (
+    "sink.before_intent",  # batches are cut, Kafka has not been told
+    "sink.after_intent",  # Kafka has been told, nothing is inserted
+    "sink.after_insert",  # rows are in, dead letters and ledger are not
+    "sink.after_dead_letters",  # the ledger is not
+    "sink.after_ledger",  # all is in, the offset is not committed
+)
+AGGREGATE: Final = (
+    "aggregate.before_match",  # the batches are listed
+    "aggregate.after_match",  # names of models are matched to the book
+    "aggregate.after_begin",  # the tick has its version
+    "aggregate.after_recompute",  # one rollup of several is written
+    "aggregate.before_record",  # all rollups are written, the batches are not recorded
+    "aggregate.after_record",  # the tick is done
+)
+POINTS: Final = frozenset({*SINK, *AGGREGATE})
+
+
+@dataclass(frozen=True)
+class Failpoint:
+    """Where to die, and at which time of coming there (1 is the first)."""
+
+    name: str
+    nth: int = 1
+    # A counter whose steps no other thread can come between.
+    visits: Iterator[int] = field(default_factory=lambda: itertools.count(1), compare=False)
+
+
+def parse(text: str | None) -> Failpoint | None:
+    """The failpoint that the variable names; None where it is unset or empty. Raises Misconfigured."""
+    if not text:
+        return None
+    name, _, nth = text.partition("@")
+    if name not in POINTS:
+        raise Misconfigured(f"{VARIABLE} names no failpoint: {name}", mend=f"unset it, or one of {sorted(POINTS)}")
+    if "@" in text and not (nth.isascii() and nth.isdigit() and int(nth) > 0):
+        raise Misconfigured(f"{VARIABLE} has no count after the @", mend=f"write it as {name}@3")
+    return Failpoint(name, int(nth or 1))
+
+
+_ARMED: Final = parse(os.environ.get(VARIABLE))
+
+
+def reached(name: str) -> None:
+    """Dies here if the environment says so, else returns."""
+    if _ARMED is not None and _ARMED.name == name and next(_ARMED.visits) == _ARMED.nth:
+        os.kill(os.getpid(), signal.SIGKILL)
