@@ -11,7 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
@@ -70,7 +70,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class Report:
-    """One run of a benchmark. `ratios` has the ratio of every pair; their median is what is quoted."""
+    """One run of a benchmark. `ratios` has the ratio of every pair; their median is what is quoted.
+
+    `reasons` says of each ratio that could not be measured here why.
+    """
 
     name: str
     machine: Machine
@@ -78,17 +81,20 @@ class Report:
     command: str
     samples: Mapping[str, Sample]
     ratios: Mapping[str, tuple[float, ...]]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """`ratios` is name to median; the pairs behind it, with min and max, are among the samples."""
+        """`ratios` is name to median, or to null where `reasons` says why; the pairs are among the samples."""
         pairs = {name: Sample("ratio", values) for name, values in self.ratios.items()}
+        medians = {name: significant(median(values)) for name, values in self.ratios.items()}
         return {
             "name": self.name,
             "machine": asdict(self.machine),
             "versions": dict(self.versions),
             "command": self.command,
             "samples": {name: sample.as_json() for name, sample in {**self.samples, **pairs}.items()},
-            "ratios": {name: significant(median(values)) for name, values in self.ratios.items()},
+            "ratios": {**medians, **dict.fromkeys(self.reasons)},
+            "reasons": dict(self.reasons),
         }
 
     def write(self, folder: Path = OUT) -> Path:
@@ -116,6 +122,8 @@ class Report:
         rows = told["samples"]
         if self.ratios:
             out.print(_table("ratio, pairs interleaved", {name: rows[name] for name in self.ratios}, "pairs"))
+        for name, reason in self.reasons.items():
+            out.print(f"no {name.replace('_', ' ')}: {reason}", highlight=False)
         out.print(_table("sample", {name: rows[name] for name in self.samples}, "count"))
 
 

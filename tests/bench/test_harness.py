@@ -74,7 +74,7 @@ def test_a_sample_needs_a_value() -> None:
 def test_a_report_says_where_what_and_how_and_has_the_pairs_behind_a_ratio() -> None:
     """`ratios` is name to median; min and max of the pairs are among the samples."""
     told = report().as_json()
-    assert set(told) == {"name", "machine", "versions", "command", "samples", "ratios"}
+    assert set(told) == {"name", "machine", "versions", "command", "samples", "ratios", "reasons"}
     assert set(told["machine"]) == {"cpu", "cores", "memory_gib", "kernel", "python", "load_average"}
     assert told["ratios"] == {"fast_vs_slow": 0.5}
     pairs = told["samples"]["fast_vs_slow"]
