@@ -68,6 +68,15 @@ class LogIdentity:
         current = _identity(described)
         return bool(self.log and current and current != self.log)
 
+    def is_another(self) -> bool:
+        """Whether the name stands for another log now. Waits. Raises LogGone, Retryable or Misconfigured."""
+        try:
+            description = self._ask().result(_TIMEOUT_SECONDS + 5)
+        except KafkaException as error:
+            raise told(error.args[0]) from error
+        current = _identity(description)
+        return bool(self.log and current and current != self.log)
+
     def _ask(self) -> Future[TopicDescription]:
         answers = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_SECONDS)
         return answers[self._topic]

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.03
 _ASK_OTHERS_SECONDS = 0.5
-_STOPPED = "the partition is stopped; repair what writes these records, or let them go to the dead letters"
 _MEND = "repair the producer; to let such records go to the dead letters, start again with TAXIMETER_SINK_POISON_RATE=1"
 
 

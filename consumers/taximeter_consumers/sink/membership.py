@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from taximeter_consumers.sink.intent import Standing
+    from taximeter_consumers.sink.log_identity import LogIdentity
 
 _log = structlog.get_logger()
 _POLL_RECORDS = 2_000
@@ -32,13 +33,15 @@ class Membership:
     `gone` when they are not its own any more. `stored_to` says the ledger's last offset of each partition.
     """
 
-    def __init__(self, consumer: Consumer, topic: str, log: str, stored_to: Callable[[], Mapping[int, int]]) -> None:
+    def __init__(
+        self, consumer: Consumer, topic: str, identity: LogIdentity, stored_to: Callable[[], Mapping[int, int]]
+    ) -> None:
         self.partitions: dict[int, Partition] = {}
         self.rebuilds: list[Rebuild] = []
         self.rebalances = 0
         self._consumer = consumer
         self._topic = topic
-        self._log_now = log
+        self._identity = identity
         self._stored_to = stored_to
         self._leaving: Callable[[Sequence[int]], None] = lambda _: None
         self._gone: Callable[[Sequence[int]], None] = lambda _: None
@@ -137,7 +140,7 @@ class Membership:
         stored_to = self._stored_to() if foreign else {}
         same_log, starts = {}, []
         for number, standing in standings.items():
-            start = start_of(standing, self._log_now, stored_to.get(number))
+            start = start_of(standing, self._identity.log, stored_to.get(number))
             if start.trouble is not None:
                 self._tell(number, standing, start.trouble, stored_to.get(number))
             if start.offset is not None:
@@ -201,6 +204,9 @@ class Membership:
 
     def _start_over(self, partition: Partition) -> None:
         """The next offset is no longer in the log: retention was faster than the sink, or the topic is new."""
+        # Before anything in hand is dropped: of a deleted log it is nowhere else.
+        if self._identity.is_another():
+            raise group.LogGone("the topic was deleted and made anew under its name")
         place = TopicPartition(self._topic, partition.number)
         try:
             low, high = self._consumer.get_watermark_offsets(place, timeout=15)

@@ -99,7 +99,7 @@ def _one_membership(
         consumer = group.open_consumer(environment.kafka, settings)
         writers = Writers(Store(clickhouse, environment.registry, dead_letters, ledger), gate, settings.writers)
         try:
-            membership = Membership(consumer, topic, identity.log, ledger.stored_to)
+            membership = Membership(consumer, topic, identity, ledger.stored_to)
             Loop(membership, identity, writers, settings, counters).run(stop, until_caught_up=until_caught_up)
         finally:
             writers.close(settings.stop_timeout_seconds)
