@@ -126,7 +126,7 @@ class Sink:
         self.clickhouse.execute(
             """
             INSERT INTO stored_ingest_batches
-            SELECT 'test', 0, {first:Int64}, {first:Int64} + {records:Int64} - 1, {batch_id:UInt64}, 'hash',
+            SELECT 'test', '', 0, {first:Int64}, {first:Int64} + {records:Int64} - 1, {batch_id:UInt64}, 'hash',
                    {records:Int64}, {records:Int64}, 0, fromUnixTimestamp64Milli({arrived:Int64}, 'UTC'), now64(6),
                    'test'
             """,

@@ -144,7 +144,7 @@ def test_a_batch_that_shows_up_late_is_found(clickhouse: ClickHouse) -> None:
     sink.store(events[2:])
     tick(clickhouse)
     clickhouse.execute(
-        "INSERT INTO stored_ingest_batches SELECT 'test', 0, 1, 2, {batch_id:UInt64}, 'hash', 2, 2, 0,"
+        "INSERT INTO stored_ingest_batches SELECT 'test', '', 0, 1, 2, {batch_id:UInt64}, 'hash', 2, 2, 0,"
         " fromUnixTimestamp64Milli({arrived:Int64}, 'UTC'), fromUnixTimestamp64Micro({stamp:Int64}, 'UTC'), 'test'",
         {"batch_id": batch_id, "arrived": int(arrived_at.timestamp() * 1000), "stamp": stamp},
     )

@@ -48,6 +48,8 @@ class KafkaNode:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # A sink's session may be as short as its settings allow.
+            "group.min.session.timeout.ms": "1000",
             "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
             "num.network.threads": "2",
             "num.io.threads": "4",
