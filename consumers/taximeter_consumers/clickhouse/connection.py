@@ -18,7 +18,7 @@ from clickhouse_connect.driver.external import ExternalData
 from urllib3.exceptions import HTTPError
 
 from taximeter_consumers.clickhouse.errors import translate, translate_driver
-from taximeter_schemas.errors import Misconfigured
+from taximeter_schemas.errors import Misconfigured, Poison, Retryable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,9 @@ Settings = Mapping[str, Any]
 
 
 class ClickHouse:
-    """Statements against one database. Raises Retryable, Poison or Misconfigured, never the driver's errors."""
+    """Statements against one database. Raises Retryable or Misconfigured, never the driver's errors.
+
+    Poison comes only of statements that bring data."""
 
     def __init__(self, client: Client, database: str) -> None:
         self._client = client
@@ -50,8 +52,11 @@ class ClickHouse:
             return [dict(zip(answer.column_names, row, strict=True)) for row in answer.result_rows]
 
     def scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """The first column of the first row."""
-        return self.rows(sql, parameters)[0][0]
+        """The first column of the first row. Raises Retryable where there is none, as on a table in trouble."""
+        rows = self.rows(sql, parameters)
+        if not rows:
+            raise Retryable("ClickHouse answered without a row where there is always one")
+        return rows[0][0]
 
     def execute(self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Settings | None = None) -> None:
         """Runs a statement that answers nothing."""
@@ -61,15 +66,17 @@ class ClickHouse:
     def execute_with_data(
         self, sql: str, data: bytes, *, parameters: Mapping[str, Any], settings: Settings | None = None
     ) -> None:
-        """Runs an INSERT whose data follows in the body, in the format that the statement names."""
-        with _translated():
+        """Runs an INSERT whose data follows in the body, in the format that the statement names. May raise Poison."""
+        with _translated(data=True):
             self._client.command(sql, data=_Body(data), parameters=dict(parameters), settings=dict(settings or {}))
 
     def rows_of_data(
         self, sql: str, table: str, structure: str, data: bytes, settings: Settings | None = None
     ) -> list[tuple[Any, ...]]:
-        """The rows of a query over `data`, an Avro file that the query sees as `table`; nothing is stored."""
-        with _translated():
+        """The rows of a query over `data`, an Avro file that the query sees as `table`; nothing is stored.
+
+        May raise Poison."""
+        with _translated(data=True):
             sent = ExternalData(file_name=table, data=data, fmt="Avro", structure=structure)
             answer = self._client.query(sql, external_data=sent, settings=dict(settings or {}))
             return [tuple(row) for row in answer.result_rows]
@@ -99,11 +106,16 @@ class _Body(bytes):
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*, data: bool = False) -> Iterator[None]:
+    """`data`: the statement brought some that may be to blame."""
     try:
         yield
     except ClickHouseError as error:
-        raise translate_driver(error) from error
+        translated = translate_driver(error)
+        if isinstance(translated, Poison) and not data:
+            # Nobody sent it: a table in trouble, as after a full disk.
+            raise Retryable(f"ClickHouse cannot read what it has stored: {translated}") from error
+        raise translated from error
     except (OSError, HTTPError, HTTPException) as error:
         # What breaks while an answer is read is not always the driver's own exception.
         raise translate("") from error
