@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink clean
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink clean chaos chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ lint: $(READY) ## Style, formatting, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy -p examples -p bench
+	$(BIN)/mypy -p examples -p bench -p chaos
 	$(BIN)/lint-imports
 
 format: $(READY) ## Put the code into the house's format
@@ -48,5 +48,12 @@ bench-pipeline: setup ## Emitted to visible in the rollups: events per second an
 bench-sink: setup ## The sink against the engine's own limit and its peers; latency, scaling, memory (ARGS="--long")
 	$(BIN)/python -m bench.sink $(ARGS)
 
+chaos: setup ## Break the pipeline in every way, 20 seeds each, and prove that no number changes (ARGS="--fault zombie")
+	$(BIN)/python -m chaos --seeds 20 $(ARGS)
+	$(BIN)/python -m chaos --mutations
+
+chaos-long: setup ## The same with longer runs, 1,000 of them
+	$(BIN)/python -m chaos --long $(ARGS)
+
 clean: ## Remove .venv, caches and benchmark results
-	rm -rf $(VENV) .venv-peers bench/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-peers bench/out chaos/out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
