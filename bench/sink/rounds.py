@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import TopicSettings
 
 PATIENCE_SECONDS = 900.0
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.4
 _ROOT = Path(__file__).parents[2]
 _PARTS = """
 SELECT toUnixTimestamp64Micro(max(event_time_microseconds)) / 1e6, count() FROM system.part_log
