@@ -15,14 +15,18 @@ from confluent_kafka.admin import AdminClient
 from taximeter_consumers.kafka_client import QUIET
 from taximeter_consumers.kafka_errors import translate
 from taximeter_consumers.sink.group import told
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
+    from confluent_kafka import KafkaError
     from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, though its stubs do not re-export it
         TopicDescription,
     )
 
+    from taximeter_schemas.errors import TaximeterError
     from taximeter_schemas.settings import KafkaSettings
 
 _EVERY_SECONDS = 3.0
@@ -41,10 +45,7 @@ class LogIdentity:
         """
         self._topic = topic
         self._admin = AdminClient({**kafka.client_config(), "client.id": "taximeter-sink-topics"}, logger=QUIET)
-        try:
-            description = self._ask().result(_TIMEOUT_SECONDS + 5)
-        except KafkaException as error:
-            raise (told if seen else translate)(error.args[0]) from error
+        description = self._described(told if seen else translate)
         self.log = _identity(description)
         self.partitions = len(description.partitions)
         self._asked: Future[TopicDescription] | None = None
@@ -70,12 +71,16 @@ class LogIdentity:
 
     def is_another(self) -> bool:
         """Whether the name stands for another log now. Waits. Raises LogGone, Retryable or Misconfigured."""
-        try:
-            description = self._ask().result(_TIMEOUT_SECONDS + 5)
-        except KafkaException as error:
-            raise told(error.args[0]) from error
-        current = _identity(description)
+        current = _identity(self._described(told))
         return bool(self.log and current and current != self.log)
+
+    def _described(self, translated: Callable[[KafkaError], TaximeterError]) -> TopicDescription:
+        try:
+            return self._ask().result(_TIMEOUT_SECONDS + 5)
+        except KafkaException as error:
+            raise translated(error.args[0]) from error
+        except TimeoutError as error:
+            raise Retryable("Kafka does not say what the topic is") from error
 
     def _ask(self) -> Future[TopicDescription]:
         answers = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_TIMEOUT_SECONDS)
