@@ -15,6 +15,7 @@ from typing import Any
 import fastavro
 
 from bench.sink import columns
+from taximeter_consumers.sink.varint import encoded
 
 _SYNC = b"taximeter.limit\n"
 _LEADING = ("_partition", "_offset", "_arrived_ms")
@@ -32,17 +33,6 @@ SETTINGS: Mapping[str, int | str] = {
 }
 
 
-def varint(number: int) -> bytes:
-    """A non-negative number as Avro writes a long: zigzag, seven bits a byte, least significant first."""
-    number <<= 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def container_header(schema: Mapping[str, Any]) -> bytes:
     """The head of a container file of that schema with the coordinates in front."""
     leading = [{"name": name, "type": "long"} for name in _LEADING]
@@ -58,7 +48,7 @@ def write_file(path: Path, schema: Mapping[str, Any], records: Iterable[tuple[in
     with path.open("wb") as file:
         file.write(container_header(schema))
         for partition, offset, arrived, body in records:
-            block.append(b"".join((varint(partition), varint(offset), varint(arrived), body)))
+            block.append(b"".join((encoded(partition), encoded(offset), encoded(arrived), body)))
             count += 1
             if len(block) == BLOCK_RECORDS:
                 file.write(_container_block(block))
@@ -81,4 +71,4 @@ def insert(schema: Mapping[str, Any], path: Path, topic: str) -> str:
 
 def _container_block(records: Sequence[bytes]) -> bytes:
     bodies = b"".join(records)
-    return b"".join((varint(len(records)), varint(len(bodies)), bodies, _SYNC))
+    return b"".join((encoded(len(records)), encoded(len(bodies)), bodies, _SYNC))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import fastavro
 
+from taximeter_consumers.sink import varint
 from taximeter_consumers.sink.columns import ARRIVED, HEADER, OFFSET, ROW, STRETCH
 from taximeter_consumers.sink.guards import PLACE_MARK
 from taximeter_schemas import frame
@@ -75,19 +76,8 @@ class BlockWriter:
         # Before the first record none ends.
         parts[0] = parts[0][_PLACE.size :]
         last = _PLACE.pack(PLACE_MARK + records - 1)
-        return b"".join(chain((self._header, _varint(records), _varint(size)), parts, (last, _SYNC)))
+        return b"".join(chain((self._header, varint.encoded(records), varint.encoded(size)), parts, (last, _SYNC)))
 
 
 def _fixed(name: str, size: int) -> dict[str, Any]:
     return {"name": name, "type": {"type": "fixed", "name": f"taximeter.sink.{name}", "size": size}}
-
-
-def _varint(number: int) -> bytes:
-    """A non-negative long as Avro writes it: zigzag, seven bits a byte, least significant first."""
-    number <<= 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

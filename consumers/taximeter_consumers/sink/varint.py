@@ -59,7 +59,7 @@ def skip_int(data: bytes, at: int) -> int:
 
 
 def encoded(value: int) -> bytes:
-    """A non-negative long as Avro writes it."""
+    """A non-negative long as Avro writes it: zigzag, seven bits a byte, least significant first."""
     value <<= 1
     out = bytearray()
     while value > 0x7F:
