@@ -49,8 +49,7 @@ bench-sink: setup ## The sink against the engine's own limit and its peers; late
 	$(BIN)/python -m bench.sink $(ARGS)
 
 chaos: setup ## Break the pipeline in every way, 20 seeds each, and prove that no number changes (ARGS="--fault zombie")
-	$(BIN)/python -m chaos --seeds 20 $(ARGS)
-	$(BIN)/python -m chaos --mutations
+	@faults=0; $(BIN)/python -m chaos --seeds 20 $(ARGS) || faults=$$?; $(BIN)/python -m chaos --mutations && exit $$faults
 
 chaos-long: setup ## The same with longer runs, 1,000 of them
 	$(BIN)/python -m chaos --long $(ARGS)
