@@ -1,77 +1,30 @@
-"""`python -m bench.pipeline`: emitted to visible in the rollups, in events per second and in milliseconds.
-
-It starts a local stack of its own in a temporary directory and ends all it started, on Ctrl-C and SIGTERM too; the
-wardens see to that even when it is killed.
-"""
+"""`python -m bench.pipeline`: emitted to visible in the rollups, in events per second and in milliseconds."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 from bench import freshness, throughput
+from bench.command import Stage, carry_out
 from bench.freshness import Load
-from bench.harness import Report, machine, versions
-from taximeter_infra.stack.local_stack import LocalStack
-from taximeter_infra.stack.plan import StackPlan
-from taximeter_schemas.errors import TaximeterError
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-_INTERRUPTED = 130
+from bench.harness import Report
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit 0 with a report, 1 when something failed on the way, 130 after Ctrl-C."""
+    """Measures what the options ask for; returns the exit code."""
     options = parse(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(stderr=True)
-    try:
-        report = measure(options, console)
-    except KeyboardInterrupt:
-        console.print("interrupted; everything is stopped")
-        return _INTERRUPTED
-    except TaximeterError as error:
-        console.print(f"error: {error}", markup=False)
-        return 1
-    path = report.write()
-    if options.json:
-        sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n")
-    else:
-        report.show()
-        console.print(f"written to bench/out/{path.name}", highlight=False)
-    return 0
 
-
-def measure(options: argparse.Namespace, console: Console) -> Report:
-    """Both measurements on one stack. Raises TaximeterError; nothing is left running then."""
-
-    def say(line: str) -> None:
-        console.print(line, style="dim", highlight=False)
-
-    host = machine()
-    say("starting the broker and ClickHouse")
-    with (
-        tempfile.TemporaryDirectory(prefix="taximeter-bench-") as folder,
-        LocalStack(StackPlan.on_free_ports(Path(folder))) as stack,
-    ):
-        known = stack.addresses
-        servers = {known.broker_product: known.broker_version, "ClickHouse": known.clickhouse_version}
-        samples, ratios = throughput.measure(known, options.events, options.pairs, say)
+    def measure(stage: Stage) -> Report:
+        samples, ratios = throughput.measure(stage.addresses, options.events, options.pairs, stage.say)
         load = Load(options.rate, options.seconds, options.interval)
-        fresh_samples, fresh_ratios = freshness.measure(known, load, say)
+        fresh_samples, fresh_ratios = freshness.measure(stage.addresses, load, stage.say)
         return Report(
-            "pipeline", host, versions(servers), command(options), samples | fresh_samples, ratios | fresh_ratios
+            "pipeline", stage.host, stage.versions, command(options), samples | fresh_samples, ratios | fresh_ratios
         )
+
+    return carry_out(measure, as_json=options.json)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -98,10 +51,6 @@ def command(options: argparse.Namespace) -> str:
     """What to type to do the same again, defaults spelt out."""
     spelt = (f"--{name} {getattr(options, name):g}" for name in ("rate", "seconds", "interval"))
     return f"python -m bench.pipeline --events {options.events} --pairs {options.pairs} {' '.join(spelt)}"
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

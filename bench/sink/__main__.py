@@ -1,34 +1,17 @@
-"""`python -m bench.sink`: the sink against the engine's limit and against its peers; latency, scaling, memory.
-
-It starts a local stack of its own in a temporary directory and ends all it started, on Ctrl-C and SIGTERM too; the
-wardens see to that even when it is killed.
-"""
+"""`python -m bench.sink`: the sink against the engine's limit and against its peers; latency, scaling, memory."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from bench.harness import Report, machine, versions
+from bench.command import Stage, carry_out
+from bench.harness import Report
 from bench.sink import run
 from bench.sink.run import Wish
-from taximeter_infra.stack.local_stack import LocalStack
-from taximeter_infra.stack.plan import StackPlan
-from taximeter_schemas.errors import TaximeterError
 
-if TYPE_CHECKING:
-    from types import FrameType
-
-_INTERRUPTED = 130
 LONG_BACKLOGS = (1_000_000, 10_000_000)
 QUICK = Wish(
     events=4_000,
@@ -43,45 +26,16 @@ QUICK = Wish(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit 0 with a report, 1 when something failed on the way, 130 after Ctrl-C."""
+    """Measures what the options ask for; returns the exit code."""
     options = parse(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console(stderr=True)
-    try:
-        report = measure(options, console)
-    except KeyboardInterrupt:
-        console.print("interrupted; everything is stopped")
-        return _INTERRUPTED
-    except TaximeterError as error:
-        console.print(f"error: {error}", markup=False)
-        return 1
-    path = report.write()
-    if options.json:
-        sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n")
-    else:
-        report.show()
-        console.print(f"written to bench/out/{path.name}", highlight=False)
-    return 0
 
-
-def measure(options: argparse.Namespace, console: Console) -> Report:
-    """All of it on one stack. Raises TaximeterError; nothing is left running then."""
-
-    def say(line: str) -> None:
-        console.print(line, style="dim", highlight=False)
-
-    host = machine()
-    say("starting the broker and ClickHouse")
-    with (
-        tempfile.TemporaryDirectory(prefix="taximeter-bench-") as folder,
-        LocalStack(StackPlan.on_free_ports(Path(folder))) as stack,
-    ):
-        known = stack.addresses
-        servers = {known.broker_product: known.broker_version, "ClickHouse": known.clickhouse_version}
-        found = run.measure(known, wish_of(options), say)
+    def measure(stage: Stage) -> Report:
+        found = run.measure(stage.addresses, wish_of(options), stage.say)
         return Report(
-            "sink", host, versions(servers), command(options), found.samples, found.ratios, reasons=found.reasons
+            "sink", stage.host, stage.versions, command(options), found.samples, found.ratios, reasons=found.reasons
         )
+
+    return carry_out(measure, as_json=options.json)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -136,10 +90,6 @@ def command(options: argparse.Namespace) -> str:
         f"python -m bench.sink --events {wish.events} --rounds {wish.rounds} --partitions {wish.partitions}"
         f" --backlogs {','.join(map(str, wish.backlogs))}{size}"
     )
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

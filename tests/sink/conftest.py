@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -93,6 +93,30 @@ class Pipeline:
                 ended.add(message.partition())
         consumer.close()
         return letters
+
+
+@contextmanager
+def live(pipeline: Pipeline, registry: Registry | None = None, **settings: object) -> Iterator[None]:
+    """A sink on a thread, as a process runs it; stopped at the end. Raises what it died of."""
+    stop, died = threading.Event(), list[BaseException]()
+    environment = SinkEnvironment(
+        pipeline.kafka, pipeline.clickhouse_settings, registry or PackagedRegistry(), pipeline.topics
+    )
+
+    def run() -> None:
+        try:
+            run_sink(environment, pipeline.settings(**{"stop_timeout_seconds": 0.5, **settings}), stop)
+        except Exception as error:  # noqa: BLE001 - handed to the test below
+            died.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert died == []
 
 
 @pytest.fixture

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from structlog.testing import capture_logs
-from tests.sink.conftest import Pipeline
+from tests.sink.conftest import Pipeline, live
 from tests.sink.records import events, value_of
 
-from taximeter_consumers.sink.service import SinkEnvironment, run_sink
 from taximeter_infra.stack.waiting import wait_until
 from taximeter_infra.topics import ensure_topics
-from taximeter_schemas.registry import PackagedRegistry
 
 pytestmark = pytest.mark.integration
-
-
-@contextmanager
-def _sink(pipeline: Pipeline) -> Iterator[None]:
-    """A sink on a thread until the block ends."""
-    environment = SinkEnvironment(pipeline.kafka, pipeline.clickhouse_settings, PackagedRegistry(), pipeline.topics)
-    stop, failures = threading.Event(), []
-
-    def live() -> None:
-        try:
-            run_sink(environment, pipeline.settings(), stop)
-        except Exception as error:  # noqa: BLE001 - handed to the test below
-            failures.append(error)
-
-    thread = threading.Thread(target=live)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    assert failures == []
 
 
 def _make_anew(pipeline: Pipeline) -> None:
@@ -70,7 +42,7 @@ def test_a_topic_made_anew_is_read_from_its_beginning(pipeline: Pipeline) -> Non
     """Under a running sink, and with more records in the new log than the old one had: all of them are stored."""
     made = events(900, seed=51)
     pipeline.produce([value_of(event) for event in made[:300]])
-    with capture_logs() as lines, _sink(pipeline):
+    with capture_logs() as lines, live(pipeline, stop_timeout_seconds=10.0):
         assert wait_until(lambda: pipeline.physical_rows() == 300, 60)
         _make_anew(pipeline)
         pipeline.produce([value_of(event) for event in made[300:]])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,43 +10,18 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 from tests.schemas.registry_server import RegistryState, registry_server
-from tests.sink.conftest import Pipeline
+from tests.sink.conftest import Pipeline, live
 from tests.sink.records import events, value_of
 from tests.sink.tcp_proxy import lossy_proxy
 
-from taximeter_consumers.sink.service import SinkEnvironment, run_sink
 from taximeter_infra.stack.room import free_ports
 from taximeter_infra.stack.waiting import wait_until
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas import avro_files, frame
-from taximeter_schemas.registry import PackagedRegistry, Registry, open_registry
+from taximeter_schemas.registry import Registry, open_registry
 from taximeter_schemas.settings import ClickHouseSettings, RegistrySettings
 
 pytestmark = pytest.mark.integration
-
-
-@contextmanager
-def _live(pipeline: Pipeline, registry: Registry | None = None, **settings: object) -> Iterator[None]:
-    """A sink on a thread, as a process runs it; stopped at the end. Raises what it died of."""
-    stop, died = threading.Event(), list[BaseException]()
-    environment = SinkEnvironment(
-        pipeline.kafka, pipeline.clickhouse_settings, registry or PackagedRegistry(), pipeline.topics
-    )
-
-    def run() -> None:
-        try:
-            run_sink(environment, pipeline.settings(stop_timeout_seconds=0.5, **settings), stop)
-        except Exception as error:  # noqa: BLE001 - handed to the test below
-            died.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    assert died == []
 
 
 def _through(pipeline: Pipeline, port: int) -> Pipeline:
@@ -86,7 +58,7 @@ def test_an_answer_that_is_lost_costs_nothing(pipeline: Pipeline, lost: int, sta
     """The insert succeeds, its answer is lost: the identical bytes are sent again, and stored rows stay exact."""
     pipeline.produce([value_of(event) for event in events(2_000, seed=41)])
     target = ("127.0.0.1", _clickhouse_port(pipeline))
-    with lossy_proxy(target, statement, most=lost) as proxy, _live(_through(pipeline, proxy.port)):
+    with lossy_proxy(target, statement, most=lost) as proxy, live(_through(pipeline, proxy.port)):
         assert wait_until(lambda: proxy.lost == lost and _committed(pipeline) == 2_000, 60)
     assert proxy.lost == lost
     assert pipeline.physical_rows() == 2_000
@@ -101,7 +73,7 @@ def test_clickhouse_that_is_away_at_the_start_is_waited_for(pipeline: Pipeline) 
     pipeline.produce([value_of(event) for event in events(200, seed=42)])
     (port,) = free_ports(1)
     with (
-        _live(_through(pipeline, port)),
+        live(_through(pipeline, port)),
         lossy_proxy(("127.0.0.1", _clickhouse_port(pipeline)), b"never", port=port),
     ):
         assert wait_until(lambda: pipeline.physical_rows() == 200, 60)
@@ -119,7 +91,7 @@ def test_an_id_that_the_registry_cannot_be_asked_for_waits(pipeline: Pipeline, k
         schema_id = state.register(avro_files.text_of(1)) if known else 4_242
         state.fails_with = 503
         pipeline.produce([frame.header(schema_id) + value_of(event)[5:] for event in made])
-        with _live(pipeline, _registry_of(state), poison_rate=1):
+        with live(pipeline, _registry_of(state), poison_rate=1):
             assert wait_until(lambda: len(state.asked) >= 3, 60)
             assert (pipeline.physical_rows(), _committed(pipeline)) == (0, 0)
             assert pipeline.dead_letters() == []
@@ -138,7 +110,7 @@ def test_nothing_is_committed_past_a_dead_letter_that_cannot_be_written(pipeline
     values: list[bytes | None] = [value_of(event) for event in events(40, seed=44)]
     values[0] = b"\xff"
     pipeline.produce(values, keys=["one"] * 40)
-    with _live(pipeline, poison_rate=1):
+    with live(pipeline, poison_rate=1):
         assert wait_until(lambda: pipeline.physical_rows() == 39, 60)
         assert _committed(pipeline) == 0
     assert _committed(pipeline) == 0
