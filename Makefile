@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink clean chaos chaos-long
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk clean chaos chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench-pipeline: setup ## Emitted to visible in the rollups: events per second an
 
 bench-sink: setup ## The sink against the engine's own limit and its peers; latency, scaling, memory (ARGS="--long")
 	$(BIN)/python -m bench.sink $(ARGS)
+
+bench-sdk: setup ## A metered node on the caller's thread, and the encoder, against what one would use instead (ARGS="--rounds 30")
+	$(BIN)/python -m bench.sdk $(ARGS)
 
 chaos: setup ## Break the pipeline in every way, 20 seeds each, and prove that no number changes (ARGS="--fault zombie")
 	@faults=0; $(BIN)/python -m chaos --seeds 20 $(ARGS) || faults=$$?; $(BIN)/python -m chaos --mutations && exit $$faults

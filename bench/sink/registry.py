@@ -1,4 +1,4 @@
-"""A schema registry for one schema, on 127.0.0.1: just what deserializers and the engine's AvroConfluent ask for."""
+"""A schema registry for one schema, on 127.0.0.1: just what (de)serializers and the engine's AvroConfluent ask."""
 
 from __future__ import annotations
 
@@ -24,9 +24,24 @@ def answer(path: str) -> dict[str, object] | None:
     return None
 
 
+def registered(path: str) -> dict[str, object] | None:
+    """What is said to a POST of that path, by which a serializer asks for its schema's id: there is one schema."""
+    parts = path.partition("?")[0].strip("/").split("/")
+    if len(parts) != 2 or parts[0] != "subjects":
+        return None
+    version = avro_files.CURRENT_VERSION
+    return {"subject": parts[1], "id": version, "version": version, "schema": json.dumps(avro_files.schema_of(version))}
+
+
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        found = answer(self.path)
+        self._say(answer(self.path))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self._say(registered(self.path))
+
+    def _say(self, found: dict[str, object] | None) -> None:
         body = json.dumps(found or {"error_code": 40403, "message": "Schema not found"}).encode()
         self.send_response(404 if found is None else 200)
         self.send_header("Content-Type", "application/vnd.schemaregistry.v1+json")

@@ -20,10 +20,13 @@ Rule = Callable[[Any], Any]
 
 INT64 = 2**63 - 1
 INT32 = 2**31 - 1
-_TEXT = 1_024
+TEXT = 1_024
 _KEY = 256
 _LONG_TEXT = LOOKED_AT + 1
 _PAIRS = 64
+DEBUG = ("error_message", "provider_metadata", "description")
+"""Fields that only help to find a cause; they are the first to go under pressure."""
+
 _ROUNDING = Context(prec=38, rounding=ROUND_HALF_EVEN)
 _LARGEST_AMOUNT = Decimal(10) ** 15
 
@@ -73,7 +76,7 @@ def _bounded(limit: int) -> Rule:
     return rule
 
 
-text = _bounded(_TEXT)
+text = _bounded(TEXT)
 """Any value as text of at most 1,024 characters."""
 
 long_text = _bounded(_LONG_TEXT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from taximeter import accept
 from taximeter.faults import Faults
@@ -31,6 +31,13 @@ class RunWords(Subject, total=False):
     """What a run may say about itself."""
 
     run_id: str | None
+
+
+class RunOptions(RunWords, total=False):
+    """What a run may ask for besides."""
+
+    trigger: str | None
+    deliver: Literal["progressively", "at_end"] | None
 
 
 _RULES: Mapping[str, accept.Rule] = {

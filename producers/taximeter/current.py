@@ -36,7 +36,10 @@ _here: ContextVar[Place | None] = ContextVar("taximeter_here", default=None)
 
 def enter(place: Place) -> None:
     """Make `place`, which was not entered before, the innermost of this context."""
-    place.before = _live(_here.get())
+    before = _here.get()
+    if before is not None and (before.ended or (before.before is not None and before.before.ended)):
+        before = _live(before)
+    place.before = before
     _here.set(place)
 
 
@@ -44,7 +47,8 @@ def leave(place: Place) -> None:
     """Go back to what was innermost before `place`, if this context is still there. Works in any context or thread."""
     place.ended = True
     if _here.get() is place:
-        _here.set(_live(place.before))
+        before = place.before
+        _here.set(before if before is None or not before.ended else _live(before))
 
 
 def leave_run(run: Run) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
-from taximeter import current
-from taximeter.attribution import RunWords, attribute
+from taximeter import accept, current
+from taximeter.attribution import RunOptions, RunWords, attribute
 from taximeter.emission import Emission, Outlet
 from taximeter.faults import Faults, guarded, guarded_else
 from taximeter.node import Node, NodeFacts, NodeWords, node_facts
@@ -38,8 +38,9 @@ class _Silence:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
 
-    def offer(self, emissions: list[Emission]) -> None:
-        """Nothing."""
+    def offer(self, emission: Emission) -> bool:  # noqa: ARG002 - the protocol's
+        """Nothing is taken."""
+        return False
 
 
 class Meter:
@@ -103,13 +104,22 @@ class Meter:
         return Run(self._outlet, self._attribution({}))
 
     @guarded_else(_nameless)
-    def run(self, **words: Unpack[RunWords]) -> Run:
+    def run(self, **words: Unpack[RunOptions]) -> Run:
         """A run, to be used as a (sync or async) context manager.
 
         Inside another run, `parent_run_id` is that run's id, and account, user, project, thread, transaction, context
-        and tags are its as well, unless given. `run_id` is a new UUIDv7 unless given.
+        and tags are its as well, unless given. `run_id` is a new UUIDv7 unless given. `trigger` says what started it
+        (webhook, schedule, ...) and becomes the tag of that name. With `deliver="at_end"` its events wait for its end;
+        else each flows when its node ends.
         """
-        return Run(self._outlet, self._attribution(words))
+        given: dict[str, Any] = dict(words)
+        deliver, trigger = given.pop("deliver", None), given.pop("trigger", None)
+        attribution = self._attribution(given)
+        if trigger is not None:
+            attribution["tags"] = {**attribution.get("tags", {}), "trigger": accept.text(trigger)}
+        if deliver not in (None, "progressively", "at_end"):
+            self.faults.note("Meter.run", "events are delivered progressively or at_end")
+        return Run(self._outlet, attribution, at_end=deliver == "at_end")
 
     def _attribution(self, words: Mapping[str, Any]) -> dict[str, Any]:
         around = current.current_run()
@@ -126,7 +136,29 @@ class Meter:
         It belongs to the current run, or to the run that the words name. Groups are given as `ai={...}`, `http={...}`,
         `plugin={...}`, `code={...}`, by the fields of `MeterEvent`; `ai` and `plugin` also as lists.
         """
-        given: dict[str, Any] = dict(words)
+        self._usage(dict(words))
+
+    def _no_usage(self) -> bool:
+        return False
+
+    @guarded_else(_no_usage)
+    def try_usage(self, **words: Unpack[UsageWords]) -> bool:
+        """As `usage`: whether the event is in the emitter's queue, from where it is sent or, if need be, spooled."""
+        return self._usage(dict(words))
+
+    async def charge_tokens(
+        self, flow_id: str, user_id: str, input_tokens: int, output_tokens: int, model: str, ai_system: str
+    ) -> bool:  # fmt: skip
+        """Charge token counts that a workflow knows already, to its run. Whether they are in the emitter's queue.
+
+        Input tokens include cache reads and writes, output tokens reasoning. Never raises; never waits, but for the
+        bound that the settings give to a full queue.
+        """
+        from taximeter.bridges.charge import TokenCharge, charge
+
+        return charge(self, TokenCharge(flow_id, user_id, input_tokens, output_tokens, model, ai_system))
+
+    def _usage(self, given: dict[str, Any]) -> bool:
         use = {kind: given.pop(kind) for kind in UseWords.__annotations__ if kind in given}
         facts = {name: given.pop(name) for name in NodeFacts._fields if name in given}
         around = current.current_run()
@@ -135,7 +167,7 @@ class Meter:
         else:
             base = self._defaults | {"run_id": ""}
         run = Run(self._outlet, attribute(given, {}, base, self._faults))
-        Node(run, self._outlet, node_facts(facts, self._faults)).report(cast(UseWords, use))
+        return Node(run, self._outlet, node_facts(facts, self._faults)).reported(cast(UseWords, use))
 
     def counters(self) -> Counters:
         """What was counted so far in this process, as one frozen snapshot."""

@@ -1,40 +1,36 @@
-"""A node attempt: it adds up what it used and emits exactly one event with `executions = 1`, at its end.
+"""A node attempt: it notes what it used and hands over exactly one emission, at its end.
 
-Further models and plugins become further events with `executions = 0`. What is recorded after the end (a stream that is
-read later), and what a forked child records on its parent's node, is emitted at once as an event of kind usage: nothing
-is lost and nothing counted twice. A crash of the process loses the nodes that were open in it.
+The emission becomes one event with `executions = 1`, and further ones with `executions = 0` for further models and
+plugins. What is recorded after the end (a stream that is read later), and what a forked child records on its parent's
+node, is emitted at once as an event of kind usage: nothing is lost and nothing counted twice. A crash of the process
+loses the nodes that were open in it.
+
+This is the executor's own thread, so it does the least possible: words are kept as they were given and read by the
+emitter's thread. What could change or be let go of meanwhile (mappings, exceptions) is read at once.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Never, Self, TypedDict, Unpack
 
 from taximeter import accept, current, process
-from taximeter.emission import Emission, Outlet
+from taximeter.emission import Outlet, emission_of
 from taximeter.faults import Faults, guarded
 from taximeter.outcome import message_of, outcome_of
-from taximeter.use import (
-    AiWords,
-    Group,
-    Tally,
-    Used,
-    UseWords,
-    ai_group,
-    breach_group,
-    code_group,
-    groups_of,
-    http_group,
-    plugin_group,
-)
-from taximeter_schemas.uuid7 import new_event_id
-from taximeter_schemas.words import Kind, Outcome
+from taximeter.use import AiWords, Group, UseWords, breach_group, code_group, groups_of, plugin_group
+from taximeter_schemas.words import Outcome
 
 if TYPE_CHECKING:
     from taximeter.run import Run
+
+# Beyond half as many notes (each takes two places) a node adds up what it has, so that a long one does not grow.
+_NOTES = 1_024
 
 
 class NodeFacts(NamedTuple):
@@ -77,7 +73,7 @@ class DebugWords(TypedDict, total=False):
 
 
 def node_facts(words: Mapping[str, object], faults: Faults) -> NodeFacts:
-    """The facts as far as they can be read. Never raises."""
+    """The facts as far as they can be read, given by `NodeWords`. Never raises."""
     return NodeFacts(**accept.take(words, _FACT_RULES, faults, "run.node"))
 
 
@@ -85,11 +81,11 @@ class Node:
     """Made by `Run.node`. Its methods may be called from several threads; none raises, none waits."""
 
     __slots__ = (
-        "__weakref__", "_debug", "_facts", "_outlet", "_own_epoch", "_set", "_started_ns", "_tally", "before", "ended",
-        "run",
+        "__weakref__", "_debug", "_facts", "_fold_at", "_lock", "_notes", "_outlet", "_own_epoch", "_set",
+        "_started_ns", "before", "ended", "run",
     )  # fmt: skip
 
-    def __init__(self, run: Run, outlet: Outlet, facts: NodeFacts) -> None:
+    def __init__(self, run: Run, outlet: Outlet, facts: tuple[str, str, int, str]) -> None:
         self.run = run
         self.before: current.Place | None = None
         self.ended = False
@@ -98,9 +94,11 @@ class Node:
         # 0 is no process: until it is started, and once it has ended, the node takes no records of its own.
         self._own_epoch = 0
         self._started_ns = 0
-        self._tally = Tally()
+        self._lock = threading.RLock()
+        self._notes: list[Any] = []  # kind, words, kind, words
+        self._fold_at = _NOTES
         self._set: Outcome | None = None
-        self._debug: Group = {}
+        self._debug: Group | None = None
 
     @property
     def faults(self) -> Faults:
@@ -110,26 +108,44 @@ class Node:
     @property
     def node_id(self) -> str:
         """The executor's name for the node."""
-        return self._facts.node_id
+        return self._facts[0]
 
     @property
     def attempt(self) -> int:
         """1 for the first try."""
-        return self._facts.attempt
+        return self._facts[2]
 
-    @guarded
-    def ai(self, **words: Unpack[AiWords]) -> None:
+    def ai(self, *mistaken: Never, **words: Unpack[AiWords]) -> None:
         """Add one model call. Without any counter its quality is `missing`: the use is not known, which is not zero.
 
-        `reported_cost` is US dollars as the provider states them; a float is taken by its shortest text.
+        `reported_cost` is US dollars as the provider states them; a float is taken by its shortest text. A call with a
+        `response_id` that a tap saw too counts once.
         """
-        self._add("ai", ai_group(words, self.faults))
+        # Not `guarded`: this is called for every model call, and nothing in it but the note can raise.
+        try:
+            self._note("ai", words)
+            if mistaken:
+                self.faults.note("Node.ai", "counters are given by name")
+        except Exception as error:  # noqa: BLE001 - the promise: no hook ever raises into the host
+            with suppress(Exception):
+                self.faults.note("Node.ai", error)
+
+    @guarded
+    def ai_tapped(self, **words: Unpack[AiWords]) -> None:
+        """Add one model call that was read from the provider's own bytes. For taps; it wins over all other records."""
+        self._note("tapped", words)
+
+    @guarded
+    def ai_claimed(self, **words: Unpack[AiWords]) -> None:
+        """Add one model call that a framework told of, unless a tap saw it: the same `response_id`, or, where one of
+        them has none, the same model and counts in this node. For bridges.
+        """
+        self._note("claimed", words)
 
     @guarded
     def http(self, requests: int = 1, bytes_out: int = 0, bytes_in: int = 0, errors: int = 0) -> None:
         """Add HTTP use: bytes as they crossed the wire; errors are answers of 400 and above, and no answer."""
-        words = {"requests": requests, "bytes_out": bytes_out, "bytes_in": bytes_in, "errors": errors}
-        self._add("http", http_group(words, self.faults))
+        self._note("http", {"requests": requests, "bytes_out": bytes_out, "bytes_in": bytes_in, "errors": errors})
 
     @guarded
     def plugin(
@@ -137,33 +153,33 @@ class Node:
     ) -> None:
         """Add a plugin's use, in units that it names."""
         words = {"plugin_id": plugin_id, "invocations": invocations, "custom_units": units}
-        self._add("plugin", plugin_group(words, self.faults))
+        self._note("plugin", plugin_group(words, self.faults))
 
     @guarded
     def code(self, cpu_us: int = 0, max_rss_bytes: int = 0) -> None:
         """Add a process's use: CPU microseconds add up, of the peak memory the largest stays."""
-        self._add("code", code_group({"cpu_us": cpu_us, "max_rss_bytes": max_rss_bytes}, self.faults))
+        self._note("code", code_group({"cpu_us": cpu_us, "max_rss_bytes": max_rss_bytes}, self.faults))
 
     @guarded
     def record(self, use: UseWords) -> None:
         """Add use that comes summed up, as with a callback's event."""
         for kind, group in groups_of(use, self.faults):
-            self._add(kind, group)
+            self._note(kind, group)
 
     @guarded
     def report(self, use: UseWords) -> None:
         """Emit use at once, apart from any execution."""
-        tally = Tally()
-        for kind, group in groups_of(use, self.faults):
-            tally.add(kind, group)
-        used = tally.close()
-        if used is not None and not used.empty:
-            self._emit(Kind.USAGE, [{"executions": 0, **leaf} for leaf in used.leaves()])
+        self.reported(use)
+
+    def reported(self, use: UseWords) -> bool:
+        """As `report`: whether something was handed over. Raises what the words raise."""
+        notes = [part for note in groups_of(use, self.faults) for part in note]
+        return bool(notes) and self._offer_use(notes)
 
     @guarded
     def breach(self, what: str, reason: str = "") -> None:
         """Count a breach of `memory` or `timeout`. It decides the outcome, unless an exception or `outcome` does."""
-        self._add("breach", breach_group(what, reason))
+        self._note("breach", breach_group(what, reason))
 
     @guarded
     def outcome(self, outcome: Outcome | str) -> None:
@@ -174,72 +190,90 @@ class Node:
     def describe(self, **words: Unpack[DebugWords]) -> None:
         """Debug-only texts: redacted, cut to 500 characters, the first to go under pressure."""
         # A new dict, because another thread may be ending the node with the old one.
-        self._debug = self._debug | accept.take(words, _DEBUG_RULES, self.faults, "node.describe")
+        self._debug = (self._debug or {}) | accept.take(words, _DEBUG_RULES, self.faults, "node.describe")
 
     @guarded
     def start(self) -> None:
         """Begin the attempt and make it the current node. For callbacks; a block does it itself."""
+        self._start()
+
+    @guarded
+    def finish(self, error: BaseException | None = None, outcome: Outcome | str | None = None) -> None:
+        """End the attempt and emit it. A second end is noted and does nothing; in a forked child it does nothing."""
+        self._finish(error, outcome)
+
+    def _start(self) -> None:
         if self._started_ns:
             raise RuntimeError("a node attempt is started once")
         self._own_epoch = process.epoch()
         current.enter(self)
         self._started_ns = time.perf_counter_ns()
 
-    @guarded
-    def finish(self, error: BaseException | None = None, outcome: Outcome | str | None = None) -> None:
-        """End the attempt and emit it. A second end is noted and does nothing; in a forked child it does nothing."""
+    def _finish(self, error: BaseException | None, outcome: Outcome | str | None) -> None:
         ended_ns = time.perf_counter_ns()
-        owner, self._own_epoch, self.ended = self._own_epoch, 0, True
+        with self._lock:
+            owner, self._own_epoch = self._own_epoch, 0
+            notes, self._notes = self._notes, []
+        self.ended = True
         current.leave(self)
-        if owner not in (0, process.epoch()):
-            return
-        used = self._tally.close() if owner else None
-        if used is None:
+        if owner != process.epoch():
+            if owner:
+                return
             raise RuntimeError("a node attempt ends once, after its start")
-        own: Group = {"executions": 1, "duration_us": max(0, ended_ns - self._started_ns) // 1_000, **self._debug}
-        own["outcome"] = ended_as = self._conclude(error, outcome, used)
-        if error is not None and "error_message" not in own:
-            own["error_message"] = accept.clean(message_of(error))
-        first, *further = used.leaves()
-        rest: Group = {"executions": 0, "outcome": ended_as}
-        self._emit(Kind.NODE, [own | first, *(rest | leaf for leaf in further)])
-
-    def _conclude(self, error: BaseException | None, outcome: Outcome | str | None, used: Used) -> Outcome:
-        if self._set is not None:
-            return self._set
-        try:
-            if outcome is not None:
-                return Outcome(outcome)
-        except ValueError as unknown:
-            self.faults.note("node.finish", unknown)
+        debug = self._debug
+        raised = None
         if error is not None:
-            return outcome_of(error)
-        if "timeout_breaches" in used.breaches:
-            return Outcome.TIMEOUT
-        return Outcome.ERROR if "memory_breaches" in used.breaches else Outcome.SUCCESS
-
-    def _add(self, kind: str, group: Group) -> None:
-        # The epoch is compared first: in a forked child, the tally's lock may be held by a thread that is not there.
-        if self._own_epoch != process.epoch() or not self._tally.add(kind, group):
-            late = group if kind == "breach" else {kind: group}
-            self._emit(Kind.USAGE, [{"executions": 0, **late}])
-
-    def _emit(self, kind: Kind, leaves: list[Group]) -> None:
-        facts = self._facts._asdict()
-        emissions = []
-        for leaf in leaves:
-            now_ns = time.time_ns()
-            emissions.append(
-                Emission(self.run.attribution, new_event_id(now_ns), now_ns, {"kind": kind, **facts, **leaf})
+            raised = outcome_of(error)
+            if not debug or "error_message" not in debug:
+                debug = {**(debug or {}), "error_message": accept.clean(message_of(error))}
+        node_id, node_type, attempt, agent_name = self._facts
+        duration_us = (ended_ns - self._started_ns) // 1_000
+        self._outlet.offer(
+            emission_of(
+                (self.run.attribution, node_id, node_type, attempt, agent_name, time.time_ns(), notes, duration_us,
+                 self._set, outcome, raised, debug)
             )
-        self._outlet.offer(emissions)
+        )  # fmt: skip
+
+    def _note(self, kind: str, words: Any) -> None:
+        # The epoch is compared first: in a forked child, the lock may be held by a thread that is not there.
+        if self._own_epoch == process.epoch():
+            with self._lock:
+                # Again, because the node may have ended while this thread waited.
+                if self._own_epoch:
+                    self._notes += (kind, words)
+                    if len(self._notes) >= self._fold_at:
+                        self._fold()
+                    return
+        self._offer_use([kind, words])
+
+    def _fold(self) -> None:
+        # Loaded here: `import taximeter` stays light, and few nodes get here.
+        from taximeter.emitter.reading import fold
+
+        # A signal handler that records meanwhile finds a list of its own.
+        notes, self._notes = self._notes, []
+        self._notes = fold(notes, self.faults) + self._notes
+        self._fold_at = max(_NOTES, 2 * len(self._notes))
+
+    def _offer_use(self, notes: list[Any]) -> bool:
+        facts = (self.run.attribution, *self._facts)
+        return self._outlet.offer(emission_of((*facts, time.time_ns(), notes, None, None, None, None, None)))
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self._start()
+        except Exception as error:  # noqa: BLE001 - the promise: no hook ever raises into the host
+            with suppress(Exception):
+                self.faults.note("Node.start", error)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.finish(error)
+        try:
+            self._finish(error, None)
+        except Exception as mistake:  # noqa: BLE001 - the promise: no hook ever raises into the host
+            with suppress(Exception):
+                self.faults.note("Node.finish", mistake)
 
     async def __aenter__(self) -> Self:
         self.start()

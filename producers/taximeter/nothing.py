@@ -53,6 +53,14 @@ class NullNode(_NullBlock):
         """Count one unattributed record."""
         UNATTRIBUTED.add()
 
+    def ai_tapped(self, *_given: object, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
+    def ai_claimed(self, *_given: object, **_words: object) -> None:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+
     def http(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
@@ -72,6 +80,11 @@ class NullNode(_NullBlock):
     def report(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""
         UNATTRIBUTED.add()
+
+    def reported(self, *_given: object, **_words: object) -> bool:
+        """Count one unattributed record."""
+        UNATTRIBUTED.add()
+        return False
 
     def breach(self, *_given: object, **_words: object) -> None:
         """Count one unattributed record."""

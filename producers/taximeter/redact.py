@@ -7,6 +7,7 @@ time linear in the text; a pattern that could walk back is possessive (`++`) or 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 GONE = "[redacted]"
 LOOKED_AT = 8_192
@@ -30,12 +31,18 @@ _TELLTALE = (
     r"session[ _.-]?id|connection[ _.-]?string|x-amz-security|sas[ _.-]?key|(?<![a-z])(?:sig|auth)(?![a-z])"
 )
 _NAMED_SO = re.compile(_TELLTALE, re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"pass(?:word|wd|phrase)|secret|credential|api[ _.-]?key|(?:access|auth|refresh)[ _.-]?token", re.IGNORECASE
+)
 _PAIR = re.compile(
     rf"(?P<name>(?:{_TELLTALE})[\w-]{{0,40}}+){_BETWEEN}(?:{_QUOTED}|[^\s&]++)", re.IGNORECASE | re.DOTALL
 )
 
 # user:password@ may carry a slash in its password; a user alone may not, or half of many paths would go.
 _USERINFO = re.compile(r"://(?:[^\s/?#:@]{0,512}+:[^\s@]{0,512}+@(?:[^\s/?#@]{1,256}+@){0,8}+|[^\s/?#]{1,512}@)")
+
+# What was asked may be anything, so all of a query goes; also where only a path stands before it.
+_QUERY = re.compile(r"(?<=[\w/])\?[\w.%\[\]-]{1,128}=[^\s\"'<>]*+")
 
 _SCHEME = re.compile(
     rf"{_START}(?:(?P<name>bearer)(?:\s|%20|\+){{1,8}}[^\s\"',;]++|(?P<basic>basic)(?:\s|%20|\+){{1,8}}[A-Za-z0-9+/=_%-]{{8,}}+)",
@@ -74,14 +81,25 @@ def redact(text: str) -> str:
 
 def scrub(text: str) -> str:
     """As `redact`, for a text of any length."""
+    return _DIGITS.sub(GONE, _EMAIL.sub(GONE, scrub_secrets(text)))
+
+
+def scrub_secrets(text: str) -> str:
+    """Without secrets alone: what names a person or a card may be meant, as in a tag."""
     text = _PEM.sub(GONE, text)
     text = _HEADER.sub(rf"\g<name>={GONE}", text)
+    text = _QUERY.sub(f"?{GONE}", text)
     text = _PAIR.sub(rf"\g<name>={GONE}", text)
     text = _USERINFO.sub(f"://{GONE}@", text)
     text = _SCHEME.sub(rf"\g<name>\g<basic> {GONE}", text)
-    text = _SHAPES.sub(GONE, text)
-    text = _EMAIL.sub(GONE, text)
-    return _DIGITS.sub(GONE, text)
+    return _SHAPES.sub(GONE, text)
+
+
+def redact_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """A run's tags without secrets; they are dimensions of a bill, so a name or an address in one stays."""
+    return {
+        scrub_secrets(name): GONE if _SECRET_NAME.search(name) else scrub_secrets(value) for name, value in tags.items()
+    }
 
 
 def redact_pair(name: str, value: str) -> tuple[str, str]:

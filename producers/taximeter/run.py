@@ -6,21 +6,25 @@ from types import TracebackType
 from typing import Self
 
 from taximeter import current
+from taximeter.accept import INT32, TEXT
 from taximeter.attribution import Attribution
 from taximeter.emission import Outlet
 from taximeter.faults import Faults, guarded, guarded_else
+from taximeter.holding import Holding
 from taximeter.node import Node, NodeFacts, node_facts
 
 
 class Run:
     """Made by `Meter.run`. As a (sync or async) context manager it is the current run of its block."""
 
-    __slots__ = ("__weakref__", "_loose", "_outlet", "attribution")
+    __slots__ = ("__weakref__", "_entered", "_held", "_loose", "_outlet", "attribution")
 
-    def __init__(self, outlet: Outlet, attribution: Attribution) -> None:
+    def __init__(self, outlet: Outlet, attribution: Attribution, *, at_end: bool = False) -> None:
         self.attribution = attribution
-        self._outlet = outlet
+        self._held = Holding(outlet) if at_end else None
+        self._outlet: Outlet = self._held or outlet
         self._loose: Node | None = None
+        self._entered = 0
 
     @property
     def run_id(self) -> str:
@@ -48,16 +52,25 @@ class Run:
 
         `attempt` is 1 for the first try. `node_type` is ai, http, code, plugin, or the executor's own word.
         """
+        if type(node_id) is type(node_type) is type(agent_name) is str and type(attempt) is int:
+            texts = node_id + node_type + agent_name
+            if texts.isascii() and len(texts) <= TEXT and 0 <= attempt <= INT32:
+                # Nothing to read: no rule would change any of it.
+                return Node(self, self._outlet, (node_id, node_type, attempt, agent_name))
         words = {"node_id": node_id, "node_type": node_type, "attempt": attempt, "agent_name": agent_name}
         return Node(self, self._outlet, node_facts(words, self.faults))
 
     @guarded
     def _enter(self) -> None:
+        self._entered += 1
         current.enter(current.InRun(self))
 
     @guarded
     def _leave(self) -> None:
         current.leave_run(self)
+        self._entered -= 1
+        if self._held is not None and not self._entered:
+            self._held.release()
 
     def __enter__(self) -> Self:
         self._enter()

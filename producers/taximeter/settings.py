@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from taximeter.spool.settings import Fsync
 from taximeter_schemas.errors import Misconfigured
 from taximeter_schemas.words import Context
 
 
 class WhenFull(StrEnum):
-    """What happens to an event for which there is no room."""
+    """What happens to an event for which there is no room: none in memory, and none in the spool."""
 
     BLOCK = "block"
-    SHED = "shed"
-    SPILL = "spill"
     DROP = "drop"
-
-
-# SHED and SPILL are words of the design that need the disk spool.
-_WORKING = frozenset({WhenFull.BLOCK, WhenFull.DROP})
 
 
 class MeterSettings(BaseSettings):
@@ -31,6 +27,10 @@ class MeterSettings(BaseSettings):
 
     enabled: bool = Field(True, description="false: every hook works, nothing is emitted, no thread is started")
     queue_events: int = Field(10_000, ge=1, le=10_000_000, description="events held in memory until they are stored")
+    queue_bytes: int = Field(64 * 2**20, ge=2**16, description="bytes of encoded events held in memory")
+    spool_dir: Path | None = Field(None, description="directory of the disk spool; unset: there is none")
+    spool_bytes: int = Field(2**30, ge=2**20, description="the most that the spool's directory may hold")
+    spool_fsync: Fsync = Field(Fsync.BATCH, description="what has reached the disk when an event is spooled")
     when_full: WhenFull = Field(WhenFull.DROP, description="drop, or block for at most block_ms")
     block_ms: int = Field(0, ge=0, le=60_000, description="how long a hook may wait for room, with when_full=block")
     close_timeout_seconds: float = Field(5.0, ge=0, le=600, description="how long closing waits for the last events")
@@ -41,11 +41,6 @@ class MeterSettings(BaseSettings):
 
 def checked(settings: MeterSettings) -> MeterSettings:
     """The settings, if they can be followed. Raises Misconfigured."""
-    if settings.when_full not in _WORKING:
-        raise Misconfigured(
-            f"TAXIMETER_METER_WHEN_FULL={settings.when_full.value} needs the disk spool, which this version lacks",
-            mend="set it to drop, or to block with TAXIMETER_METER_BLOCK_MS as the bound",
-        )
     if settings.when_full is WhenFull.BLOCK and settings.block_ms == 0:
         raise Misconfigured(
             "TAXIMETER_METER_WHEN_FULL=block has a bound of 0 ms, which is to drop",

@@ -6,7 +6,6 @@ with one that does not, so no stated cent is lost and none is invented. Sums sto
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
@@ -64,6 +63,8 @@ AI_COUNTS = (
     "characters",
     "images",
 )
+_COUNTED = frozenset(AI_COUNTS)
+_TEXTS = frozenset({"provider", "model", "response_id"})
 _AI_RULES: Mapping[str, accept.Rule] = {
     "provider": accept.text,
     "model": accept.text,
@@ -85,8 +86,19 @@ _CODE_RULES = dict.fromkeys(("cpu_us", "max_rss_bytes"), accept.count)
 
 def ai_group(words: Mapping[str, object], faults: Faults) -> Group:
     """One AI record. Without any counter its quality is `missing`; with one that cannot be read, `partial`."""
-    group = accept.take(words, _AI_RULES, faults, "node.ai")
-    given = [name for name in AI_COUNTS if words.get(name) is not None]
+    group: Group = {}
+    rest: dict[str, object] = {}
+    for word, value in words.items():
+        # Nearly every value is a plain number or a short plain text: then no rule has to be asked.
+        if (type(value) is int and word in _COUNTED and 0 <= value <= accept.INT64) or (
+            type(value) is str and word in _TEXTS and len(value) <= accept.TEXT and value.isascii()
+        ):
+            group[word] = value
+        else:
+            rest[word] = value
+    if rest:
+        group |= accept.take(rest, _AI_RULES, faults, "node.ai")
+    given = [name for name in words if name in _COUNTED and words[name] is not None]
     if "quality" not in group:
         unread = any(name not in group for name in given)
         group["quality"] = Quality.PARTIAL if unread else Quality.REPORTED if given else Quality.MISSING
@@ -152,37 +164,19 @@ class Used(NamedTuple):
 
 
 class Tally:
-    """Adds up the records of one node. Several threads may add.
+    """Adds up the groups of one node. For one thread."""
 
-    What comes after `close` is turned away; so is what a signal handler or a finalizer brings in the middle of its own
-    thread's `add`, because the sums are not whole then. Neither locks up.
-    """
-
-    __slots__ = ("_adding", "_ai", "_breaches", "_code", "_http", "_lock", "_open", "_plugin")
+    __slots__ = ("_ai", "_breaches", "_code", "_http", "_plugin")
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._open = True
-        self._adding = False
         self._ai: dict[tuple[object, ...], Group] = {}
         self._http: Group | None = None
         self._plugin: dict[str, Group] = {}
         self._code: Group | None = None
         self._breaches: Group = {}
 
-    def add(self, kind: str, group: Group) -> bool:
-        """Add a group of kind ai, http, plugin, code or breach. False if it was turned away: nothing was added."""
-        with self._lock:
-            if not self._open or self._adding:
-                return False
-            self._adding = True
-            try:
-                self._merge(kind, group)
-            finally:
-                self._adding = False
-            return True
-
-    def _merge(self, kind: str, group: Group) -> None:
+    def add(self, kind: str, group: Group) -> None:
+        """Add a group of kind ai, http, plugin, code or breach. The group is not changed."""
         match kind:
             case "ai":
                 _merge_ai(self._ai, group)
@@ -196,13 +190,20 @@ class Tally:
             case "breach":
                 _merge_breach(self._breaches, group)
 
-    def close(self) -> Used | None:
-        """The sums; from now on `add` turns away. None for every call but the first."""
-        with self._lock:
-            if not self._open:
-                return None
-            self._open = False
-            return Used(list(self._ai.values()), self._http, list(self._plugin.values()), self._code, self._breaches)
+    def take_over(self, other: Tally) -> None:
+        """Add all that another tally has."""
+        used = other.close()
+        for ai in used.ai:
+            self.add("ai", ai)
+        for plugin in used.plugin:
+            self.add("plugin", plugin)
+        for kind, group in (("http", used.http), ("code", used.code), ("breach", used.breaches)):
+            if group:
+                self.add(kind, group)
+
+    def close(self) -> Used:
+        """The sums."""
+        return Used(list(self._ai.values()), self._http, list(self._plugin.values()), self._code, self._breaches)
 
 
 def _sum(left: Group | None, right: Group) -> Group:

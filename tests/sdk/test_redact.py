@@ -10,8 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from taximeter.emitter.finishing import ERROR_LIMIT
-from taximeter.redact import GONE, LOOKED_AT, redact, redact_pair, scrub
+from taximeter.emitter.reading import ERROR_LIMIT
+from taximeter.redact import GONE, LOOKED_AT, redact, redact_pair, redact_tags, scrub
+from taximeter.testing import RecordedMeter
 
 _B62 = string.ascii_letters + string.digits
 _HEX = "0123456789abcdef"
@@ -98,7 +99,7 @@ def test_the_password_of_a_url_never_survives(user: str, password: str, before: 
         "",
         "the model gpt-4o-2024-08-06 is overloaded, retry after 20 s",
         "This model's maximum context length is 8192 tokens: you asked for max_tokens=9000",
-        "GET https://api.example.com/v1/files/report.pdf?page=2 answered 404",
+        "GET https://api.example.com/v1/files/report.pdf answered 404",
         "task-risk-assessment failed at step 12 of 14 (ValueError)",
         "invalid literal for int() with base 10: 'abc'",
     ],
@@ -158,3 +159,34 @@ def test_a_text_beyond_all_bounds_is_cut_first() -> None:
     """What is not looked at is not kept, nor is the word that was cut in half."""
     assert "sk-abc" not in redact("x " * (LOOKED_AT // 2 - 2) + "sk-abcdefghijklmnop" * 9)
     assert ERROR_LIMIT == 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET https://api.example.com/v1/files/report.pdf?page=2 answered 404",
+        "GET /search?q=what%20the%20customer%20asked&lang=en",
+        "Cannot connect to https://h/p?sv=2020&prompt=hello",
+    ],
+)
+def test_the_query_of_a_url_goes_as_a_whole(text: str) -> None:
+    """It may hold what was asked; the path stays, because it helps."""
+    assert "?[redacted]" in redact(text)
+    assert "=" not in redact(text)
+
+
+def test_tags_lose_secrets_and_keep_who_they_name() -> None:
+    """A tag is a dimension of a bill: a key in it goes, an address or a number stays."""
+    tags = {"team": "search", "owner": "ann@example.com", "card": "4111111111111111", "token_budget": "big"}
+    assert redact_tags(tags) == tags
+    assert redact_tags({"api_key": "abc", "note": "sk-proj-abcdefghijklmnop"}) == {
+        "api_key": "[redacted]",
+        "note": "[redacted]",
+    }
+
+
+def test_the_tags_of_an_event_are_redacted(recorded: RecordedMeter) -> None:
+    """On the emitter's thread, once for a run."""
+    with recorded.meter.run(tags={"team": "search", "auth_token": "hunter2"}) as run, run.node("n"):
+        pass
+    assert recorded.only().tags == {"team": "search", "auth_token": "[redacted]"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from taximeter import Meter, MeterSettings
@@ -9,12 +11,18 @@ from taximeter.emitter.transport import MemoryTransport
 from taximeter_schemas.errors import Misconfigured
 
 
-@pytest.mark.parametrize("word", ["shed", "spill"])
-def test_a_policy_that_does_not_work_yet_is_refused(word: str) -> None:
-    """The message says what to set instead."""
-    with pytest.raises(Misconfigured, match="disk spool") as caught:
-        Meter(MeterSettings(when_full=word), MemoryTransport())
+def test_to_block_needs_a_bound() -> None:
+    """The message says what to set."""
+    with pytest.raises(Misconfigured, match="bound of 0 ms") as caught:
+        Meter(MeterSettings(when_full="block"), MemoryTransport())
     assert "TAXIMETER_METER_BLOCK_MS" in caught.value.mend
+
+
+def test_a_spool_that_cannot_be_used_is_refused_where_the_meter_is_made(tmp_path: Path) -> None:
+    """Not when the first event is to be saved."""
+    (tmp_path / "file").write_text("not a directory", encoding="utf-8")
+    with pytest.raises(Misconfigured, match="spool"):
+        Meter(MeterSettings(spool_dir=tmp_path / "file"), MemoryTransport())
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from taximeter_infra.cli import (
     report,
     simulate,
     sink,
+    spool,
     sql,
     stack,
     tail,
@@ -50,7 +51,7 @@ def taximeter(
 
 
 # The order in which a newcomer needs them.
-for module in (demo, stack, topics, migrate, simulate, sink, aggregate, report, sql, tail, replay, audit):
+for module in (demo, stack, topics, migrate, simulate, sink, aggregate, spool, report, sql, tail, replay, audit):
     module.register(app)
 
 

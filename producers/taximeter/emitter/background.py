@@ -1,9 +1,12 @@
 """The emitter: what hooks hand over is sent in the background, by one daemon thread that starts with the first event.
 
+With a disk spool the thread starts at once, because there may be something to drain.
+
 Fork: the child gets an empty emitter of its own and starts its own thread; what the parent held stays the parent's.
 Exit: `close` waits a bounded time for the last events, then counts what is left as lost and says so once; every emitter
 that is still open is closed at the interpreter's exit, and at the end of a `multiprocessing` child, also when nobody
-holds its meter any more. A process that ends with `os._exit` or a signal loses what it holds.
+holds its meter any more. With a spool, what is left at the end goes there. A process that ends with `os._exit` or a
+signal loses what it holds in memory, not what it has spooled.
 """
 
 from __future__ import annotations
@@ -20,12 +23,16 @@ from contextvars import Context
 from taximeter.emission import Emission
 from taximeter.emitter.counters import Counters
 from taximeter.emitter.transport import Transport
-from taximeter.emitter.waiting import WaitingRoom
+from taximeter.emitter.waiting import Bounds, WaitingRoom
 from taximeter.emitter.worker import Parts, Worker
 from taximeter.faults import Faults
 from taximeter.nothing import UNATTRIBUTED
 from taximeter.settings import MeterSettings, WhenFull
+from taximeter.spool import Spool, SpoolSettings
 from taximeter_schemas.registry import Registry
+
+_NOTICING_SECONDS = 0.5
+_SPOOLING_SECONDS = 5.0
 
 # Closed ones too: in a forked child their locks are made anew like all others. A thread at work holds its emitter.
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
@@ -41,14 +48,19 @@ class Emitter:
         self._transport = transport
         self._open_registry = registry
         self._faults = faults
+        self._spool = open_spool(settings, faults)
         self._prepare(registry())
         _emitters.add(self)
+        if self._spool is not None:
+            # What an earlier process left is sent without waiting for the first event of this one.
+            self._start()
 
     def _prepare(self, registry: Registry) -> None:
         block = self._settings.block_ms / 1_000 if self._settings.when_full is WhenFull.BLOCK else 0.0
         self._registry = registry
-        self._room = WaitingRoom(self._settings.queue_events, block)
-        parts = Parts(self._room, self._transport, registry, self._faults, self._settings.redaction)
+        self._room = WaitingRoom(Bounds(self._settings.queue_events, self._settings.queue_bytes, block))
+        redaction = self._settings.redaction
+        parts = Parts(self._room, self._transport, registry, self._faults, redaction, self._spool)
         self._worker = Worker(parts)
         self._thread: threading.Thread | None = None
         self._starting = threading.RLock()
@@ -64,11 +76,11 @@ class Emitter:
         """Where hooks note what went wrong."""
         return self._faults
 
-    def offer(self, emissions: list[Emission]) -> None:
-        """Take the emissions over, or drop and count them. Never raises."""
+    def offer(self, emission: Emission) -> bool:
+        """Take the emission over, or drop and count it: whether it was taken. Never raises."""
         if self._thread is None and not self._room.closed:
             self._start()
-        self._room.offer(emissions)
+        return self._room.offer(emission)
 
     def _start(self) -> None:
         with self._starting:
@@ -103,8 +115,9 @@ class Emitter:
             if first:
                 self._worker.run()
         elif self._thread is not threading.current_thread():
-            # The worker needs a moment past its deadline to notice it; a stuck one is left behind, it is a daemon.
-            self._thread.join(max(0.0, timeout) + 0.5)
+            # The worker needs a moment past its deadline to notice it, and to spool what is left; a stuck one is left
+            # behind, it is a daemon.
+            self._thread.join(max(0.0, timeout) + (_SPOOLING_SECONDS if self._spool else _NOTICING_SECONDS))
         held = self._room.held
         self._over = True
         if first and held:
@@ -124,6 +137,8 @@ class Emitter:
         registry = self._registry
         try:
             self._transport.abandon()
+            if self._spool is not None:
+                self._spool.abandon()
             registry = self._open_registry()
         except Exception as error:  # noqa: BLE001 - see above
             self._faults.note("emitter.fork", error)
@@ -143,11 +158,22 @@ class Emitter:
             acknowledged=progress.acknowledged,
             failed=progress.failed,
             retried=progress.retried,
+            shed=self._worker.shed,
+            spilled=progress.spilled,
+            drained=self._worker.drained,
             lost_at_exit=held if self._over else 0,
             queue_depth=held,
             unattributed=UNATTRIBUTED.count,
             hook_errors=self._faults.count,
         )
+
+
+def open_spool(settings: MeterSettings, faults: Faults) -> Spool | None:
+    """The spool that the settings name. Raises Misconfigured."""
+    if settings.spool_dir is None or not settings.enabled:
+        return None
+    bounds = SpoolSettings(settings.spool_dir, settings.spool_bytes, fsync=settings.spool_fsync)
+    return Spool(bounds, faults)
 
 
 def _close_all() -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Counters:
     """Numbers of events since the process (or its fork) began.
 
-    accepted = acknowledged + dropped as invalid or refused + queue_depth; what is dropped as full or closed was never
-    accepted. All but `unattributed` are one meter's.
+    accepted = acknowledged + spilled + dropped as invalid or refused + queue_depth; what is dropped as full or closed
+    was never accepted. All but `unattributed` are one meter's.
     """
 
     accepted: int = 0  # taken over from the hooks
@@ -21,6 +21,9 @@ class Counters:
     acknowledged: int = 0  # stored, says the broker
     failed: int = 0  # deliveries that the transport reported as failed
     retried: int = 0  # failed deliveries sent again
+    shed: int = 0  # went without their debug-only texts, under pressure
+    spilled: int = 0  # moved to the disk spool
+    drained: int = 0  # sent from the disk spool, those of earlier or other processes included
     lost_at_exit: int = 0  # of those held: nobody sends them any more, because the meter was closed
     queue_depth: int = 0  # held in memory now: waiting, or sent and not yet acknowledged
     unattributed: int = 0  # records made outside every run, in the whole process

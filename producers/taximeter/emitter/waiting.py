@@ -1,8 +1,8 @@
 """The waiting room between the hooks and the emitter's thread: bounded, and counted event by event.
 
-`held` counts an event from its acceptance until it is settled (stored, or dropped for good), so the bound is the bound
-on memory. `offer` is the one method that the host's threads call. The lock may be entered again, because a signal
-handler may end a node while its own thread ends one.
+`held` counts an event from its acceptance until it is settled (stored, spooled, or dropped for good), and `weight` the
+bytes of those that are encoded, so the two bounds are the bound on memory. `offer` is the one method that the host's
+threads call. The lock may be entered again, because a signal handler may end a node while its own thread ends one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,25 @@ class _Flush:
     left: int  # how many of those are not settled
 
 
-class WaitingRoom:
-    """Emissions in the order of their acceptance; the n-th accepted has number n."""
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may be held, and how long a hook may wait for room."""
 
-    def __init__(self, capacity: int, block_seconds: float) -> None:
-        self._capacity = capacity
-        self._block_seconds = block_seconds
+    events: int
+    weight: int = 2**63
+    block_seconds: float = 0.0
+
+
+class WaitingRoom:
+    """Emissions in the order of their acceptance; the n-th accepted has number n.
+
+    An emission counts as one event until it is read, which tells how many it really is.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._most = bounds.events
+        self._heaviest = bounds.weight
+        self._block_seconds = bounds.block_seconds
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._flushed = threading.Condition(self._lock)
@@ -37,29 +50,40 @@ class WaitingRoom:
         self._work = threading.Condition(self._lock)
         self._stirred = False
         self._resting = False
+        self.emissions = 0
         self.accepted = 0
         self.taken = 0
         self.held = 0
+        self.weight = 0
         self.dropped: Counter[str] = Counter()
 
-    def offer(self, emissions: list[Emission]) -> None:
-        """Accept each emission, or drop and count it. Waits for room at most the bound, once for all of them."""
+    def offer(self, emission: Emission) -> bool:
+        """Accept the emission, or drop and count it: whether it was accepted. Waits for room at most the bound."""
         with self._lock:
-            deadline = time.monotonic() + self._block_seconds if self._block_seconds else 0.0
-            for emission in emissions:
-                if not self._closed and self.held >= self._capacity and deadline:
-                    self._stir()
-                    self._room.wait_for(self._has_room, max(0.0, deadline - time.monotonic()))
-                if self._closed or self.held >= self._capacity:
-                    self.dropped["closed" if self._closed else "full"] += 1
-                    continue
-                self._waiting.append(emission)
-                self.accepted += 1
-                self.held += 1
-            self._stir()
+            if (self._closed or self.held >= self._most or self.weight >= self._heaviest) and not self._wait_for_room():
+                self.dropped["closed" if self._closed else "full"] += 1
+                return False
+            self._waiting.append(emission)
+            self.emissions += 1
+            self.accepted += 1
+            self.held += 1
+            self._stirred = True
+            if self._resting:
+                self._work.notify()
+            return True
 
-    def _has_room(self) -> bool:
-        return self._closed or self.held < self._capacity
+    def _wait_for_room(self) -> bool:
+        if self._block_seconds and not self._closed:
+            self._stir()
+            self._room.wait_for(lambda: self._closed or not self._full(), self._block_seconds)
+        return not (self._closed or self._full())
+
+    def _full(self) -> bool:
+        return self.held >= self._most or self.weight >= self._heaviest
+
+    def filled(self, share: float) -> bool:
+        """Whether at least this share of the room is taken, by number or by weight."""
+        return self.held >= self._most * share or self.weight >= self._heaviest * share
 
     def _stir(self) -> None:
         self._stirred = True
@@ -73,6 +97,12 @@ class WaitingRoom:
             self._work.wait_for(lambda: self._stirred, seconds)
             self._resting = self._stirred = False
 
+    def doze(self, seconds: float) -> None:
+        """Wait, on the emitter's thread, without being woken: no hook pays for a wake-up while events keep coming."""
+        time.sleep(seconds)
+        with self._lock:
+            self._stirred = False
+
     def take(self, limit: int) -> list[tuple[int, Emission]]:
         """The next emissions with their numbers. They stay held."""
         with self._lock:
@@ -81,26 +111,48 @@ class WaitingRoom:
             self.taken += count
             return taken
 
-    def settle(self, number: int, reason: str | None = None) -> None:
-        """A taken event needs no memory any more: it is stored, or dropped for `reason`."""
+    def expand(self, number: int, events: int) -> None:
+        """A taken emission has been read: it is this many events."""
+        with self._lock:
+            self.accepted += events - 1
+            self.held += events - 1
+            for flush in self._flushes:
+                if number <= flush.target:
+                    flush.left += events - 1
+            if not events:
+                self._room.notify()
+                self._wake_flushes()
+
+    def weigh(self, weight: int) -> None:
+        """An event has been encoded into this many bytes."""
+        with self._lock:
+            self.weight += weight
+
+    def settle(self, number: int, reason: str | None = None, weight: int = 0) -> None:
+        """A taken event needs no memory any more: it is stored or spooled, or dropped for `reason`."""
         with self._lock:
             self.held -= 1
+            self.weight -= weight
             if reason is not None:
                 self.dropped[reason] += 1
             self._room.notify()
-            for flush in self._flushes:
-                flush.left -= number <= flush.target
-                if not flush.left:
-                    self._flushed.notify_all()
+            if self._flushes:
+                for flush in self._flushes:
+                    flush.left -= number <= flush.target
+                self._wake_flushes()
+
+    def _wake_flushes(self) -> None:
+        if any(flush.left <= 0 for flush in self._flushes):
+            self._flushed.notify_all()
 
     def flush(self, timeout: float) -> bool:
         """Wait until every event accepted before this call is settled; what comes later is not waited for."""
         with self._lock:
-            flush = _Flush(self.accepted, self.held)
+            flush = _Flush(self.emissions, self.held)
             self._flushes.append(flush)
             self._stir()
             try:
-                return self._flushed.wait_for(lambda: not flush.left, timeout)
+                return self._flushed.wait_for(lambda: flush.left <= 0, timeout)
             finally:
                 self._flushes.remove(flush)
 

@@ -1,0 +1,128 @@
+"""The encoder: Avro bodies by code that is generated from the schema, byte for byte what fastavro writes.
+
+For every shape of a record (which fields it has, in which order) one function is made, once: fields that it lacks are
+constants of their defaults, texts and small numbers that come again are found instead of encoded. What is constant over
+a run is encoded once per run. Values must be the vocabulary's own, as `accept` leaves them; anything else raises.
+
+For one thread. Memory is bounded: every table is emptied when it is full.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from taximeter.emitter.avro_bytes import Texts
+from taximeter.emitter.encoder_source import Encode, Field, Source, Values, default_bytes
+
+_SHAPES = 512
+_RUNS = 1_024
+
+
+class _Shape(NamedTuple):
+    """Records that have the same fields: which inner records are among them, and a function for each shape of those."""
+
+    inner_shapes: Callable[[Values], object] | None
+    functions: dict[object, Encode]
+
+
+class RecordEncoder:
+    """Encodes some fields of an Avro record, in the schema's order. Absent fields have their defaults.
+
+    `fields` are the schema's own field objects. Raises KeyError, TypeError, AttributeError for what is no such record.
+    """
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self._fields = fields
+        self._names = frozenset(field["name"] for field in fields)
+        self._inner = {field["name"]: record for field in fields if (record := _record_in(field["type"]))}
+        self._texts = Texts()
+        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._made = 0
+
+    def encode(self, values: Values) -> bytes:
+        """The fields' bytes."""
+        shape = self._shapes.get(tuple(values)) or self._learn(tuple(values))
+        key = shape.inner_shapes and shape.inner_shapes(values)
+        function = shape.functions.get(key) or self._generate(values, shape, key)
+        return function(values)
+
+    def _learn(self, names: tuple[str, ...]) -> _Shape:
+        _check(names, self._names)
+        inner = [f"v[{name!r}]" for name in names if name in self._inner]
+        keys = ", ".join(f"None if {value} is None else tuple({value})" for value in inner)
+        choose = eval(f"lambda v: ({keys},)" if inner[1:] else f"lambda v: {keys}") if inner else None  # noqa: S307 - of the schema's own names
+        made = self._shapes[names] = _Shape(choose, {})
+        return made
+
+    def _generate(self, values: Values, shape: _Shape, key: object) -> Encode:
+        self._made += 1
+        if self._made > _SHAPES:
+            self._made = 1
+            for known in self._shapes.values():
+                known.functions.clear()
+        source = Source(self._texts)
+        for field in self._fields:
+            name = field["name"]
+            record = self._inner.get(name)
+            if name not in values:
+                source.constant(default_bytes(field))
+            elif record is None:
+                source.value(field, f"v[{name!r}]")
+            elif values[name] is None:
+                source.constant(b"\x00")
+            else:
+                _check(values[name], {inner["name"] for inner in record})
+                source.constant(b"\x02")
+                source.let(name, f"v[{name!r}]")
+                for inner in record:
+                    if inner["name"] in values[name]:
+                        source.value(inner, f"{name}[{inner['name']!r}]")
+                    else:
+                        source.constant(default_bytes(inner))
+        made = shape.functions[key] = source.compiled()
+        return made
+
+
+def _check(names: Iterable[str], known: Container[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise KeyError(f"the schema has no field {name}")
+
+
+def _record_in(kind: Any) -> Sequence[Field] | None:
+    """The fields of an optional record."""
+    match kind:
+        case ["null", {"type": "record", "fields": fields}]:
+            return list(fields)
+    return None
+
+
+class EventEncoder:
+    """Encodes `MeterEvent`s of one schema, whose first fields, up to `event_id`, are constant over a run."""
+
+    def __init__(self, schema: Mapping[str, Any], prepare: Callable[[Values], Values] = lambda run: run) -> None:
+        """`prepare` is asked once for each run, for the values to encode."""
+        self._prepare = prepare
+        fields = schema["fields"]
+        split = next(place for place, field in enumerate(fields) if field["name"] == "event_id")
+        self._run = RecordEncoder(fields[:split])
+        self._rest = RecordEncoder(fields[split:])
+        self._runs: OrderedDict[int, tuple[Values, bytes]] = OrderedDict()
+
+    def prefix(self, attribution: Values) -> bytes:
+        """A run's constant bytes. They are found again by the object, which must not change."""
+        known = self._runs.get(id(attribution))
+        if known is not None:
+            return known[1]
+        encoded = self._run.encode(self._prepare(attribution))
+        # The object is kept with its bytes, so that its id cannot come to name another one.
+        self._runs[id(attribution)] = (attribution, encoded)
+        if len(self._runs) > _RUNS:
+            self._runs.popitem(last=False)
+        return encoded
+
+    def rest(self, own: Values) -> bytes:
+        """What follows the prefix; `own` has `event_id` as text and `occurred_at` in microseconds of Unix time."""
+        return self._rest.encode(own)
