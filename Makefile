@@ -25,8 +25,8 @@ setup: $(READY) ## Make .venv with the pinned dependencies
 demo: setup ## Start real servers, run an instrumented executor, show what it cost, check it (ARGS="--json", "--keep")
 	@$(BIN)/taximeter demo $(ARGS)
 
-test: setup lint ## Lint, types, import contracts and every test (ARGS="-k sink")
-	$(BIN)/python -m pytest $(ARGS)
+test: setup lint ## Lint, types, import contracts and every test, two at a time (ARGS="-k sink -n 0": one at a time)
+	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
 
 lint: $(READY) ## Style, formatting, types and import contracts
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from taximeter import Meter, MeterSettings
+from taximeter.attribution import Subject
 from taximeter.emitter.kafka import KafkaTransport
 from taximeter.faults import Faults
 from taximeter_schemas.settings import KafkaSettings
@@ -29,7 +30,14 @@ from taximeter_schemas.uuid7 import new_event_id
 Burst = Callable[[int], list[int]]
 """Does so many nodes of one run, one after the other; gives nanoseconds of each."""
 
-_RUN = {"account_id": "acme", "user_id": "u-1", "project_id": "search", "workflow_id": "digest"}
+_SUBJECT: Subject = {
+    "tags": {"team": "search"},
+    "account_id": "acme",
+    "user_id": "u-1",
+    "project_id": "search",
+    "workflow_id": "digest",
+}
+_RUN = {name: str(value) for name, value in _SUBJECT.items() if name != "tags"}
 _TAGS = {"team": "search"}
 _NODE, _TYPE = "summarise", "ai"
 _PROVIDER, _MODEL, _INPUT, _OUTPUT = "openai", "gpt-4o-2024-08-06", 812, 64
@@ -63,7 +71,7 @@ def metered(broker: Broker) -> Iterator[Burst]:
 
         def burst(nodes: int) -> list[int]:
             taken = []
-            with meter.run(**_RUN, tags=_TAGS) as run:
+            with meter.run(**_SUBJECT) as run:
                 for number in range(nodes):
                     response_id = f"chatcmpl-{number:024}"
                     began = time.perf_counter_ns()

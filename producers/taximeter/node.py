@@ -188,9 +188,13 @@ class Node:
 
     @guarded
     def describe(self, **words: Unpack[DebugWords]) -> None:
-        """Debug-only texts: redacted, cut to 500 characters, the first to go under pressure."""
+        """Debug-only texts: redacted, cut to 500 characters, the first to go under pressure. Metadata adds up."""
+        given = accept.take(words, _DEBUG_RULES, self.faults, "node.describe")
         # A new dict, because another thread may be ending the node with the old one.
-        self._debug = (self._debug or {}) | accept.take(words, _DEBUG_RULES, self.faults, "node.describe")
+        known = self._debug or {}
+        if "provider_metadata" in known and "provider_metadata" in given:
+            given["provider_metadata"] = known["provider_metadata"] | given["provider_metadata"]
+        self._debug = known | given
 
     @guarded
     def start(self) -> None:

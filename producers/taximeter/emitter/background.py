@@ -29,6 +29,7 @@ from taximeter.faults import Faults
 from taximeter.nothing import UNATTRIBUTED
 from taximeter.settings import MeterSettings, WhenFull
 from taximeter.spool import Spool, SpoolSettings
+from taximeter.usage.counts import UNREADABLE
 from taximeter_schemas.registry import Registry
 
 _NOTICING_SECONDS = 0.5
@@ -164,6 +165,7 @@ class Emitter:
             lost_at_exit=held if self._over else 0,
             queue_depth=held,
             unattributed=UNATTRIBUTED.count,
+            unreadable=UNREADABLE.count,
             hook_errors=self._faults.count,
         )
 

@@ -11,7 +11,7 @@ class Counters:
     """Numbers of events since the process (or its fork) began.
 
     accepted = acknowledged + spilled + dropped as invalid or refused + queue_depth; what is dropped as full or closed
-    was never accepted. All but `unattributed` are one meter's.
+    was never accepted. All but `unattributed` and `unreadable` are one meter's.
     """
 
     accepted: int = 0  # taken over from the hooks
@@ -27,4 +27,5 @@ class Counters:
     lost_at_exit: int = 0  # of those held: nobody sends them any more, because the meter was closed
     queue_depth: int = 0  # held in memory now: waiting, or sent and not yet acknowledged
     unattributed: int = 0  # records made outside every run, in the whole process
+    unreadable: int = 0  # providers' answers, or single counters in them, that could not be read, in the whole process
     hook_errors: int = 0  # mistakes in calls of the hooks; each left something out, none reached the host

@@ -6,6 +6,7 @@ count. It is tallied as unreadable and its counter stays unknown.
 
 from __future__ import annotations
 
+import os
 import threading
 from decimal import Decimal, InvalidOperation
 
@@ -19,7 +20,13 @@ class Unreadable:
     """How often, in this process, something that states use could not be read. Safe across threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._count = 0
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        # In a forked child, another thread may have held the lock for ever.
+        self._lock = threading.RLock()
         self._count = 0
 
     @property
