@@ -1,4 +1,7 @@
-"""Encoding alone, in CPU seconds: simulated events by the emitter's encoder and by fastavro, both from plain values."""
+"""Encoding alone, in CPU seconds: simulated events by the emitter's encoder and by fastavro, both from plain values.
+
+In batches as the emitter takes them, each several times in a row: there, too, the values were made just before.
+"""
 
 from __future__ import annotations
 

@@ -11,20 +11,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from taximeter.emitter.avro_bytes import Texts
-from taximeter.emitter.encoder_source import Encode, Field, Source, Values, default_bytes
+from taximeter.emitter.encoder_source import Encode, Field, Source, Values, compiled_chooser, default_bytes
 
 _SHAPES = 512
 _RUNS = 1_024
-
-
-class _Shape(NamedTuple):
-    """Records that have the same fields: which inner records are among them, and a function for each shape of those."""
-
-    inner_shapes: Callable[[Values], object] | None
-    functions: dict[object, Encode]
 
 
 class RecordEncoder:
@@ -38,30 +31,40 @@ class RecordEncoder:
         self._names = frozenset(field["name"] for field in fields)
         self._inner = {field["name"]: record for field in fields if (record := _record_in(field["type"]))}
         self._texts = Texts()
-        self._shapes: dict[tuple[str, ...], _Shape] = {}
+        self._shapes: dict[tuple[str, ...], Encode] = {}
         self._made = 0
 
     def encode(self, values: Values) -> bytes:
         """The fields' bytes."""
-        shape = self._shapes.get(tuple(values)) or self._learn(tuple(values))
-        key = shape.inner_shapes and shape.inner_shapes(values)
-        function = shape.functions.get(key) or self._generate(values, shape, key)
+        function = self._shapes.get(tuple(values)) or self._learn(values)
         return function(values)
 
-    def _learn(self, names: tuple[str, ...]) -> _Shape:
+    def _learn(self, values: Values) -> Encode:
+        names = tuple(values)
         _check(names, self._names)
-        inner = [f"v[{name!r}]" for name in names if name in self._inner]
-        keys = ", ".join(f"None if {value} is None else tuple({value})" for value in inner)
-        choose = eval(f"lambda v: ({keys},)" if inner[1:] else f"lambda v: {keys}") if inner else None  # noqa: S307 - of the schema's own names
-        made = self._shapes[names] = _Shape(choose, {})
+        self._make_room()
+        inner = [name for name in names if name in self._inner]
+        made = self._shapes[names] = self._chooser(inner) if inner else self._generate(values)
         return made
 
-    def _generate(self, values: Values, shape: _Shape, key: object) -> Encode:
+    def _chooser(self, inner: Sequence[str]) -> Encode:
+        """A function that finds, by the shapes of the inner records, the one that encodes."""
+        functions: dict[object, Encode] = {}
+
+        def make(values: Values, key: object) -> Encode:
+            self._make_room()
+            made = functions[key] = self._generate(values)
+            return made
+
+        return compiled_chooser(inner, functions, make)
+
+    def _make_room(self) -> None:
         self._made += 1
         if self._made > _SHAPES:
-            self._made = 1
-            for known in self._shapes.values():
-                known.functions.clear()
+            self._made = 0
+            self._shapes.clear()
+
+    def _generate(self, values: Values) -> Encode:
         source = Source(self._texts)
         for field in self._fields:
             name = field["name"]
@@ -81,8 +84,7 @@ class RecordEncoder:
                         source.value(inner, f"{name}[{inner['name']!r}]")
                     else:
                         source.constant(default_bytes(inner))
-        made = shape.functions[key] = source.compiled()
-        return made
+        return source.compiled()
 
 
 def _check(names: Iterable[str], known: Container[str]) -> None:

@@ -6,7 +6,7 @@ work. Field names come from the schema alone, never from data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,7 @@ _RECURRING = frozenset({"provider", "model", "node_id", "node_type", "agent_name
 _LONG = """(
         W[n] if 0 <= (n := {0}) < 0x2000 else S[n & 0x1FFF] + R[n >> 13] if 0x2000 <= n < 0x4000000 else long(n)
     )"""
+_TEXT = "W[n] if (n := len(r := {0}.encode())) < 0x2000 else long(n), r"
 # The higher bits of a moment stay for two minutes.
 _MOMENT = "(S[n & 0x1FFF] + M[n >> 13 & 0x3FFF] + R[n >> 27] if (n := {0}) >= 0x8000000 else long(n))"
 
@@ -83,7 +84,7 @@ class Source:
                 self._parts.append(f"{value}.encode()")
             case "string" | {"type": "string"}:
                 recurs = field["name"] in _RECURRING
-                self._parts.append(f"T[{value}]" if recurs else f"text({value})")
+                self._parts.append(f"T[{value}]" if recurs else _TEXT.format(value))
             case {"type": "long", "logicalType": "timestamp-micros"}:
                 self._parts.append(_MOMENT.format(value))
             case "int" | "long":
@@ -105,6 +106,19 @@ class Source:
         exec(compile(text, "<avro encoder>", "exec"), self._names)  # noqa: S102 - made of the schema's own names
         made: Encode = self._names["encode"]
         return made
+
+
+def compiled_chooser(
+    inner: Sequence[str], functions: Mapping[object, Encode], make: Callable[[Values, object], Encode]
+) -> Encode:
+    """A function that looks at the shapes of the records `inner`, and calls the one that is known for them or made."""
+    shapes = ", ".join(f"None if (r := v[{name!r}]) is None else tuple(r)" for name in inner)
+    key = f"({shapes})" if len(inner) > 1 else shapes
+    text = f"def choose(v):\n    k = {key}\n    return (functions.get(k) or make(v, k))(v)\n"
+    names: dict[str, Any] = {"functions": functions, "make": make}
+    exec(compile(text, "<avro encoder>", "exec"), names)  # noqa: S102 - made of the schema's own names
+    made: Encode = names["choose"]
+    return made
 
 
 def default_bytes(field: Field) -> bytes:
