@@ -27,7 +27,9 @@ _PAIRS = 64
 DEBUG = ("error_message", "provider_metadata", "description")
 """Fields that only help to find a cause; they are the first to go under pressure."""
 
-_ROUNDING = Context(prec=38, rounding=ROUND_HALF_EVEN)
+EXACT = Context(prec=38, rounding=ROUND_HALF_EVEN)
+"""For all sums and roundings of amounts: the host's own context may have any precision."""
+
 _LARGEST_AMOUNT = Decimal(10) ** 15
 
 
@@ -111,7 +113,7 @@ def _amount(scale: int) -> Rule:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
         if not number.is_finite() or not 0 <= number <= _LARGEST_AMOUNT:
             raise ValueError("an amount is finite and not negative")
-        return number.quantize(quantum, context=_ROUNDING)
+        return number.quantize(quantum, context=EXACT)
 
     return rule
 

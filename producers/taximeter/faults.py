@@ -1,7 +1,8 @@
 """Faults: what went wrong inside a hook is counted and said in the log, never raised into the host.
 
 One line a minute and place at most, so that a mistake in a hot loop cannot fill a disk. A line names the place and the
-kind of mistake, never the value: a value may be a secret.
+kind of mistake, never the value: a value may be a secret. Where the host has set up no logging, Python writes the lines
+to standard error: events that are lost in silence would be the worse surprise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 LOG = logging.getLogger("taximeter")
-LOG.addHandler(logging.NullHandler())
 
 _QUIET_SECONDS = 60.0
 _PLACES = 256

@@ -1,12 +1,14 @@
 """Holding: the emissions of a run that are to flow when it ends, not while it goes on.
 
-They wait in this process: a crash loses them, as it loses an open node. Beyond the bound the rest flows at once.
-A forked child does not send what its parent holds.
+They wait in this process: a crash loses them, as it loses an open node. Beyond the bound the rest flows at once. What
+is held is handed over in one go, so the bound must leave the emitter room. A run that is thrown away hands over what it
+holds. A forked child does not send what its parent holds.
 """
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from taximeter import process
 from taximeter.emission import Emission, Outlet
@@ -48,3 +50,8 @@ class Holding:
             held, self._held = self._held or [], None
         for emission in held:
             self._outlet.offer(emission)
+
+    def __del__(self) -> None:
+        # Its run was never entered, or is part of a task that was dropped half-way.
+        with suppress(Exception):
+            self.release()

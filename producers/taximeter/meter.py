@@ -15,6 +15,7 @@ from taximeter import accept, current
 from taximeter.attribution import RunOptions, RunWords, attribute
 from taximeter.emission import Emission, Outlet
 from taximeter.faults import Faults, guarded, guarded_else
+from taximeter.holding import MOST
 from taximeter.node import Node, NodeFacts, NodeWords, node_facts
 from taximeter.run import Run
 from taximeter.use import UseWords
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from taximeter.emitter.transport import Transport
     from taximeter.settings import MeterSettings
     from taximeter_schemas.registry import Registry
+
+
+_TRIGGER_RULE: Mapping[str, accept.Rule] = {"trigger": accept.text}
 
 
 class UsageWords(RunWords, UseWords, NodeWords, total=False):
@@ -68,6 +72,7 @@ class Meter:
         self._faults = faults or Faults()
         self._emitter = Emitter(settings, transport, registry or PackagedRegistry, self._faults)
         self._outlet: Outlet = self._emitter if settings.enabled else _Silence(self._faults)
+        self._keep = min(MOST, max(1, settings.queue_events // 4))
         self._defaults = {"account_id": settings.default_account_id, "context": settings.default_context}
 
     @classmethod
@@ -115,11 +120,12 @@ class Meter:
         given: dict[str, Any] = dict(words)
         deliver, trigger = given.pop("deliver", None), given.pop("trigger", None)
         attribution = self._attribution(given)
-        if trigger is not None:
-            attribution["tags"] = {**attribution.get("tags", {}), "trigger": accept.text(trigger)}
+        started = accept.take({"trigger": trigger}, _TRIGGER_RULE, self._faults, "run")
+        if started:
+            attribution["tags"] = {**attribution.get("tags", {}), **started}
         if deliver not in (None, "progressively", "at_end"):
             self.faults.note("Meter.run", "events are delivered progressively or at_end")
-        return Run(self._outlet, attribution, at_end=deliver == "at_end")
+        return Run(self._outlet, attribution, keep=self._keep if deliver == "at_end" else 0)
 
     def _attribution(self, words: Mapping[str, Any]) -> dict[str, Any]:
         around = current.current_run()
@@ -174,7 +180,7 @@ class Meter:
         return self._emitter.counters()
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until all events so far are acknowledged (or dropped). False if `timeout` seconds were too short."""
+        """Wait until all events so far are acknowledged, spooled or dropped. False if `timeout` seconds are over."""
         return self._emitter.flush(timeout)
 
     def close(self, timeout: float | None = None) -> bool:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 # Beyond half as many notes (each takes two places) a node adds up what it has, so that a long one does not grow.
 _NOTES = 1_024
 
+# Beyond so many models, plugins and units, what they used is emitted before the node's end.
+_PARTS = 256
+
 
 class NodeFacts(NamedTuple):
     """Which attempt of which node."""
@@ -215,12 +218,16 @@ class Node:
 
     def _finish(self, error: BaseException | None, outcome: Outcome | str | None) -> None:
         ended_ns = time.perf_counter_ns()
-        with self._lock:
-            owner, self._own_epoch = self._own_epoch, 0
-            notes, self._notes = self._notes, []
+        epoch, owner = process.epoch(), self._own_epoch
+        # The epoch is compared first: in a forked child, the lock may be held by a thread that is not there.
+        if owner == epoch:
+            with self._lock:
+                owner, self._own_epoch = self._own_epoch, 0
+                notes, self._notes = self._notes, []
         self.ended = True
         current.leave(self)
-        if owner != process.epoch():
+        if owner != epoch:
+            self._own_epoch = 0
             if owner:
                 return
             raise RuntimeError("a node attempt ends once, after its start")
@@ -257,7 +264,11 @@ class Node:
 
         # A signal handler that records meanwhile finds a list of its own.
         notes, self._notes = self._notes, []
-        self._notes = fold(notes, self.faults) + self._notes
+        folded = fold(notes, self.faults)
+        if folded[1].parts > _PARTS:
+            self._offer_use(folded[:2])
+            folded = folded[2:]
+        self._notes = folded + self._notes
         self._fold_at = max(_NOTES, 2 * len(self._notes))
 
     def _offer_use(self, notes: list[Any]) -> bool:

@@ -30,9 +30,11 @@ _TELLTALE = (
     r"api[ _.-]?key|access[ _.-]?key|private[ _.-]?key|account[ _.-]?key|subscription[ _.-]?key|"
     r"session[ _.-]?id|connection[ _.-]?string|x-amz-security|sas[ _.-]?key|(?<![a-z])(?:sig|auth)(?![a-z])"
 )
-_NAMED_SO = re.compile(_TELLTALE, re.IGNORECASE)
+_NAMED_SO = re.compile(rf"{_TELLTALE}|authorization|cookie", re.IGNORECASE)
 _SECRET_NAME = re.compile(
-    r"pass(?:word|wd|phrase)|secret|credential|api[ _.-]?key|(?:access|auth|refresh)[ _.-]?token", re.IGNORECASE
+    r"pass(?:word|wd|phrase)|pwd|secret|credential|(?:api|private|account|access)[ _.-]?key|token$|"
+    r"(?:access|auth|refresh)[ _.-]?token|authorization|cookie|connection[ _.-]?string",
+    re.IGNORECASE,
 )
 _PAIR = re.compile(
     rf"(?P<name>(?:{_TELLTALE})[\w-]{{0,40}}+){_BETWEEN}(?:{_QUOTED}|[^\s&]++)", re.IGNORECASE | re.DOTALL
@@ -75,7 +77,7 @@ def redact(text: str) -> str:
     """The text with `[redacted]` in place of what looks like a secret, an e-mail address or a payment card."""
     if len(text) > LOOKED_AT:
         # What stands at the cut may be half a secret that no pattern knows.
-        text = text[:LOOKED_AT].rsplit(None, 1)[0]
+        text = "".join(text[:LOOKED_AT].rsplit(None, 1)[:1])
     return scrub(text)
 
 

@@ -19,9 +19,10 @@ class Run:
 
     __slots__ = ("__weakref__", "_entered", "_held", "_loose", "_outlet", "attribution")
 
-    def __init__(self, outlet: Outlet, attribution: Attribution, *, at_end: bool = False) -> None:
+    def __init__(self, outlet: Outlet, attribution: Attribution, *, keep: int = 0) -> None:
+        """`keep` is how many emissions may wait for its end; 0: each flows at once."""
         self.attribution = attribution
-        self._held = Holding(outlet) if at_end else None
+        self._held = Holding(outlet, keep) if keep else None
         self._outlet: Outlet = self._held or outlet
         self._loose: Node | None = None
         self._entered = 0

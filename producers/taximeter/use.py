@@ -175,6 +175,11 @@ class Tally:
         self._code: Group | None = None
         self._breaches: Group = {}
 
+    @property
+    def parts(self) -> int:
+        """How many sums it keeps, which grows with every new model, plugin and unit."""
+        return len(self._ai) + sum(1 + len(plugin["custom_units"]) for plugin in self._plugin.values())
+
     def add(self, kind: str, group: Group) -> None:
         """Add a group of kind ai, http, plugin, code or breach. The group is not changed."""
         match kind:
@@ -223,7 +228,7 @@ def _merge_ai(parts: dict[tuple[object, ...], Group], group: Group) -> None:
         if name in group:
             known[name] = min(known.get(name, 0) + group[name], accept.INT64)
     if cost is not None:
-        known["reported_cost"] += cost
+        known["reported_cost"] = accept.EXACT.add(known["reported_cost"], cost)
     if group.get("response_id"):
         known["response_id"] = group["response_id"]
 
@@ -234,7 +239,7 @@ def _merge_plugin(parts: dict[str, Group], group: Group) -> None:
     known["invocations"] = min(known["invocations"] + group.get("invocations", 0), accept.INT64)
     units = known["custom_units"]
     for unit, amount in group.get("custom_units", {}).items():
-        units[unit] = units.get(unit, Decimal(0)) + amount
+        units[unit] = accept.EXACT.add(units.get(unit, Decimal(0)), amount)
 
 
 def _merge_breach(known: Group, group: Group) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from taximeter_infra.cli.moments import parse_moment
-from taximeter_infra.cli.report_view import COLUMNS, show_rows
+from taximeter_infra.cli.report_view import COLUMNS, next_steps, show_rows
 from taximeter_infra.cli.tail import use_of
 from taximeter_infra.cli.topics import kept_for
 from taximeter_schemas.event import AiUsage, MeterEvent, Quality
@@ -62,6 +62,25 @@ def test_unknown_tokens_are_not_zero() -> None:
     assert shown(200, row(unmeasured_calls=1)).count("unknown") == 3
     assert "unknown" not in shown(200, row(unpriced_calls=0))
     assert "1 of 1 calls has no known use and is not in the sum" in shown(200, row(unmeasured_calls=1))
+
+
+def test_a_report_without_rows_says_what_fills_it() -> None:
+    """Whoever has just metered a first script may have left out the sink."""
+    assert "`taximeter sink --until-caught-up` and `taximeter aggregate`" in shown(200)
+
+
+def test_calls_without_a_price_lead_to_the_mend() -> None:
+    """From the runs to the models, and from a provider that was guessed to the word that names it."""
+    guessed = row(unpriced_calls=1, provider="openai-compatible")
+    assert "`taximeter report models`" in next_steps("runs", [guessed], 20)[0]
+    assert "providers={...}" in next_steps("models", [guessed], 20)[0]
+    assert next_steps("models", [guessed | {"provider": "openai"}], 20) == []
+    assert next_steps("runs", [row()], 20) == []
+
+
+def test_a_report_that_may_be_cut_says_so() -> None:
+    """As many rows as were asked for may not be all."""
+    assert next_steps("runs", [row(), row()], 2) == ["2 rows at most; --limit shows more"]
 
 
 def test_tail_says_unknown() -> None:

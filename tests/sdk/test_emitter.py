@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taximeter import Meter, MeterSettings
+from taximeter import Meter, MeterSettings, current_node
+from taximeter.emission import Emission, emission_of
+from taximeter.emitter.sending import backoff
 from taximeter.emitter.transport import MemoryTransport
-from taximeter.emitter.worker import backoff
+from taximeter.emitter.waiting import Bounds, WaitingRoom
 from taximeter.testing import RecordedMeter
 from taximeter_schemas.codec import decode
 from taximeter_schemas.errors import Fenced, Poison, Retryable
@@ -240,3 +243,34 @@ def test_a_signal_handler_may_end_a_node(recorded: RecordedMeter) -> None:
     assert sum(event.http.requests for event in events if event.http) == 500 + handled
     assert len({event.event_id for event in events}) == len(events)
     assert recorded.meter.counters().hook_errors == 0
+
+
+def test_a_signal_handler_that_ends_the_process_leaves_the_room_whole() -> None:
+    """`sys.exit` in a handler may cut a hook short right after any call that it makes."""
+
+    class Cutting(deque[Emission]):
+        def append(self, emission: Emission) -> None:
+            super().append(emission)
+            raise SystemExit
+
+    room = WaitingRoom(Bounds(5))
+    room._waiting = Cutting()
+    with pytest.raises(SystemExit):
+        room.offer(emission_of(({}, "n", "", 1, "", 0, [], 0, None, None, None, None)))
+    assert (room.accepted, room.held) == (1, 1)
+    assert [number for number, _ in room.take(5)] == [1]
+    room.settle(1)
+    assert room.flush(0)
+
+
+def test_a_forgotten_run_is_said_at_the_end(transport: MemoryTransport, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing at all was metered, but something was recorded outside every run."""
+    current_node().http()
+    meter = Meter(MeterSettings(), transport)
+    meter.close(0)
+    assert "outside every run" in caplog.text
+    caplog.clear()
+    meter = Meter(MeterSettings(), transport)
+    _emit(meter, 1)
+    meter.close(30)
+    assert caplog.text == ""

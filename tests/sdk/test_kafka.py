@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from uuid import UUID
 
 import pytest
@@ -109,3 +111,20 @@ def test_two_thousand_events_reach_a_real_broker(kafka_settings: KafkaSettings, 
         consumer.close()
     assert sum(event.ai.input_tokens for event in found.values() if event.ai) == 20 * sum(range(100))
     assert sum(event.executions for event in found.values()) == 2000
+
+
+def test_a_script_without_logging_hears_of_a_loss() -> None:
+    """Python's last resort writes it to standard error; standard output is the script's own."""
+    script = (
+        "from taximeter import Meter\n"
+        "meter = Meter.from_environment()\n"
+        "with meter.run(account_id='a') as run, run.node('n'):\n"
+        "    pass\n"
+        "meter.close(0.2)\n"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path), "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "1 events were not acknowledged in time and are lost with the process" in done.stderr
+    assert done.stdout == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import subprocess
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 
@@ -242,3 +242,31 @@ def test_a_meter_that_is_switched_off_emits_nothing() -> None:
             node.ai(provider="p", model="m", input_tokens=1)
         assert silent.events == []
         assert silent.meter.counters().accepted == 0
+
+
+def test_a_node_of_many_plugins_stays_small_and_exact(recorded: RecordedMeter) -> None:
+    """A name of its own for each call, as by mistake: what they used is emitted before the node's end."""
+    with recorded.meter.run() as run, run.node("n") as node:
+        for number in range(5_000):
+            node.plugin(f"call-{number}", units={f"unit-{number}": 1})
+        assert len(node._notes) < 2_048  # type: ignore[union-attr]  # a real node
+    events = recorded.events
+    assert sum(event.plugin.invocations for event in events if event.plugin) == 5_000
+    assert sum(event.executions for event in events) == 1
+    assert {event.node_id for event in events} == {"n"}
+
+
+def test_sums_do_not_depend_on_the_hosts_decimal_context(recorded: RecordedMeter) -> None:
+    """The host may count with six digits; what is billed has all of them, also in a node that is long."""
+    cost = Decimal("1000.000000000001")
+    with localcontext() as context:
+        context.prec = 6
+        with recorded.meter.run() as run, run.node("n") as node:
+            for _ in range(1_000):
+                node.ai(model="m", input_tokens=1, reported_cost=cost)
+                node.plugin("p", units={"u": Decimal("1000.000000001")})
+    (event,) = recorded.events
+    assert event.ai
+    assert event.plugin
+    assert event.ai.reported_cost == cost * 1_000
+    assert event.plugin.custom_units == {"u": Decimal("1000000.000001000")}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
+
+import pytest
 
 import taximeter
 from taximeter.use import AI_COUNTS, AiWords
@@ -14,6 +17,12 @@ _HEAVY = {
     "openai", "anthropic", "wrapt", "typer", "rich", "structlog", "clickhouse_connect", "chdb", "prometheus_client",
     "tiktoken", "numpy", "pandas",
 }  # fmt: skip
+
+_FURTHER = {
+    "code": {"CodeLimits", "CodeResult", "CodeStatus", "Sandbox", "arun_code", "run_code"},
+    "instrument": {"LIBRARIES", "instrument", "uninstrument"},
+    "usage": {"Usage", "UsageReader", "from_anthropic", "from_openai", "provider_of", "read_usage"},
+}
 
 
 def test_the_public_face_is_pinned() -> None:
@@ -27,6 +36,12 @@ def test_the_public_face_is_pinned() -> None:
         "current_run",
     ]
     assert all(hasattr(taximeter, name) for name in taximeter.__all__)
+
+
+@pytest.mark.parametrize(("module", "names"), sorted(_FURTHER.items()))
+def test_the_face_of_each_part_is_pinned(module: str, names: set[str]) -> None:
+    """What a user imports by the name of the part."""
+    assert set(importlib.import_module(f"taximeter.{module}").__all__) == names
 
 
 def test_importing_taximeter_loads_no_heavy_module() -> None:

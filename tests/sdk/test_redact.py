@@ -190,3 +190,23 @@ def test_the_tags_of_an_event_are_redacted(recorded: RecordedMeter) -> None:
     with recorded.meter.run(tags={"team": "search", "auth_token": "hunter2"}) as run, run.node("n"):
         pass
     assert recorded.only().tags == {"team": "search", "auth_token": "[redacted]"}
+
+
+@pytest.mark.parametrize("name", ["github_token", "Authorization", "set-cookie", "private_key", "db_pwd"])
+def test_a_tag_that_is_named_like_a_secret_is_gone(name: str) -> None:
+    """Whatever its value looks like."""
+    assert redact_tags({name: "hunter2"}) == {name: GONE}
+
+
+@pytest.mark.parametrize("name", ["authorization", "Proxy-Authorization", "set-cookie", "Cookie"])
+def test_provider_metadata_that_holds_headers_loses_those_that_identify(name: str) -> None:
+    """Their values have no shape of their own."""
+    assert redact_pair(name, "__cf_bm=hunter2; path=/") == (name, GONE)
+
+
+def test_a_text_of_spaces_costs_no_event(recorded: RecordedMeter) -> None:
+    """However long it is, the node that it describes is metered."""
+    assert redact(" " * (LOOKED_AT + 1)) == ""
+    with recorded.meter.run() as run, run.node("n") as node:
+        node.describe(description=" " * (LOOKED_AT + 1))
+    assert recorded.only().description == ""

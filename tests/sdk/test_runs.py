@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 
@@ -121,3 +122,49 @@ def test_use_that_says_nothing_is_not_taken(recorded: RecordedMeter) -> None:
     """There is nothing to charge in it."""
     assert not recorded.meter.try_usage(run_id="r")
     assert recorded.events == []
+
+
+@pytest.mark.parametrize("trigger", ["w" * 2_000, object()])
+def test_a_trigger_that_makes_no_sense_costs_the_run_nothing_else(recorded: RecordedMeter, trigger: object) -> None:
+    """It is cut or written out; who pays is not forgotten over it."""
+    with recorded.meter.run(account_id="acme", trigger=trigger) as run, run.node("n"):  # type: ignore[call-overload,arg-type]  # the point
+        pass
+    assert recorded.only().account_id == "acme"
+
+
+def test_events_that_waited_for_their_runs_end_find_room() -> None:
+    """A run keeps no more than a part of the room, so that its end does not fill it."""
+    transport = MemoryTransport()
+    meter = Meter(MeterSettings(queue_events=100, when_full="block", block_ms=60_000), transport)
+    with meter.run(deliver="at_end") as run:
+        for _ in range(1_000):
+            with run.node("n"):
+                pass
+    dropped = dict(meter.counters().dropped)
+    assert meter.close(30)
+    assert (dropped, len(transport.stored)) == ({}, 1_000)
+
+
+def test_a_burst_at_a_runs_end_leaves_room_for_others() -> None:
+    """With a broker that says nothing, a run that keeps its events is no reason to drop them."""
+    transport = MemoryTransport()
+    transport.silent = True
+    meter = Meter(MeterSettings(queue_events=100), transport)
+    with meter.run(deliver="at_end") as run:
+        for _ in range(50):
+            with run.node("n"):
+                pass
+        assert meter.counters().accepted == 25
+    assert (meter.counters().accepted, dict(meter.counters().dropped)) == (50, {})
+    meter.close(0)
+
+
+def test_a_run_that_was_never_entered_hands_over_what_it_kept(recorded: RecordedMeter) -> None:
+    """When nobody holds it any more."""
+    run = recorded.meter.run(deliver="at_end")
+    with run.node("n") as node:
+        pass
+    assert recorded.events == []
+    del run, node
+    gc.collect()
+    assert recorded.only().node_id == "n"

@@ -119,6 +119,63 @@ def test_what_is_remembered_is_bounded() -> None:
     """The oldest id is forgotten first."""
     seen = Seen(most=2)
     for number in range(3):
-        assert seen.counts({"response_id": f"{_ID}{number}"}, tapped=True)
-    assert seen.counts({"response_id": f"{_ID}0"}, tapped=False)
-    assert not seen.counts({"response_id": f"{_ID}2"}, tapped=False)
+        assert seen.counts({"response_id": f"{_ID}{number}"}, "tapped")
+    assert seen.counts({"response_id": f"{_ID}0"}, "claimed")
+    assert not seen.counts({"response_id": f"{_ID}2"}, "claimed")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_bridge_and_a_line_of_the_executors_own_count_once_by_their_id(recorded: RecordedMeter, late: bool) -> None:
+    """The executor's line stands, also when the bridge's record comes after the node's end."""
+    with recorded.meter.run() as run, run.node("n") as node:
+        node.ai(model="m", input_tokens=10, response_id=_ID)
+        if not late:
+            node.ai_claimed(model="m", input_tokens=99, response_id=_ID)
+    if late:
+        node.ai_claimed(model="m", input_tokens=99, response_id=_ID)
+    assert sum(ai.input_tokens for ai in _ai(recorded)) == 10
+
+
+def test_a_line_of_the_executors_own_that_comes_after_the_taps_counts_no_more(recorded: RecordedMeter) -> None:
+    """As for a stream that was read in one node and summed up in the next."""
+    with recorded.meter.run() as run:
+        with run.node("reads") as node:
+            node.ai_tapped(model="m", input_tokens=10, response_id=_ID)
+        with run.node("sums up") as node:
+            node.ai(model="m", input_tokens=10, response_id=_ID)
+    assert sum(ai.input_tokens for ai in _ai(recorded)) == 10
+
+
+def test_two_records_of_the_executors_with_one_id_both_count(recorded: RecordedMeter) -> None:
+    """It may state the parts of an answer one by one."""
+    with recorded.meter.run() as run, run.node("n") as node:
+        node.ai(model="m", input_tokens=10, response_id=_ID)
+        node.ai(model="judge", input_tokens=3, response_id=_ID)
+    assert sum(ai.input_tokens for ai in _ai(recorded)) == 13
+
+
+def test_media_that_differ_are_two_calls() -> None:
+    """Speech and images state no tokens that could tell two calls apart."""
+    tapped = [{"model": "tts-1", "characters": 100}]
+    assert without_tapped([{"model": "tts-1", "characters": 200}], tapped) == [{"model": "tts-1", "characters": 200}]
+    assert without_tapped([{"model": "tts-1", "characters": 100}], tapped) == []
+    assert without_tapped([{"model": "tts-1"}], tapped) == []
+
+
+def test_what_was_billed_beside_a_call_answers_for_no_other() -> None:
+    """A call of two models has one id; a claim of it uses up both of its records."""
+    tapped = [
+        {"model": "m", "input_tokens": 5, "response_id": _ID},
+        {"model": "advisor", "input_tokens": 2, "response_id": _ID},
+    ]
+    other = {"model": "m", "input_tokens": 5}
+    assert without_tapped([{"model": "m", "input_tokens": 5, "response_id": _ID}, other], tapped) == [other]
+
+
+def test_long_ids_are_told_apart_and_not_kept() -> None:
+    """An id may be as long as it likes; what is remembered of it is short."""
+    seen = Seen()
+    assert seen.counts({"response_id": "a" + "x" * 1_000}, "tapped")
+    assert seen.counts({"response_id": "b" + "x" * 1_000}, "claimed")
+    assert not seen.counts({"response_id": "a" + "x" * 1_000}, "claimed")
+    assert max(map(len, seen._ids)) < 128

@@ -147,7 +147,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(name: str, ask: Callable[[ClickHouse, Filter], list[Row]], chosen: Filter, *, as_json: bool) -> None:
-    from taximeter_infra.cli.report_view import print_json, show_rows
+    from taximeter_infra.cli.report_view import next_steps, print_json, show_rows
 
     with closing(_connect()) as clickhouse:
         rows = ask(clickhouse, chosen)
@@ -155,6 +155,8 @@ def _show(name: str, ask: Callable[[ClickHouse, Filter], list[Row]], chosen: Fil
         print_json({name: rows})
     else:
         show_rows(name, rows)
+        for line in next_steps(name, rows, chosen.limit):
+            typer.echo(line)
 
 
 def _connect() -> ClickHouse:

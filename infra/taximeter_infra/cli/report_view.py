@@ -49,6 +49,7 @@ COLUMNS = {
 }  # fmt: skip
 # What a narrow terminal does without first; the JSON has all of it.
 _SPARE = ("started", "user", "use", "cache read", "requests", "CPU", "time", "in", "out", "attempts", "account")
+_FILL = "`taximeter sink --until-caught-up` and `taximeter aggregate` bring in what was sent"
 _TOKENS = {"input_tokens", "output_tokens", "cache_read_tokens"}
 _WORDS = {"run", "account", "workflow", "user", "node", "type", "provider", "model", "use"}
 
@@ -63,7 +64,7 @@ def show_rows(name: str, rows: Sequence[Row], console: Console | None = None, ti
     """One table, and below it what its sums lack."""
     console = console or wide_console()
     if not rows:
-        console.print(f"no {name.replace('_', ' ')} in the rollups", highlight=False)
+        console.print(f"no {name.replace('_', ' ')} in the rollups; {_FILL}", highlight=False)
         return
     columns, left_out = dict(COLUMNS[name]), []
     subject = next(iter(columns))
@@ -107,6 +108,19 @@ def footnotes(rows: Sequence[Row]) -> list[str]:
         count = sum(row[column] for row in rows)
         if count:
             lines.append(f"{count:,} of {calls:,} calls {one if count == 1 else many}")
+    return lines
+
+
+def next_steps(name: str, rows: Sequence[Row], limit: int) -> list[str]:
+    """Where to look next: for rows beyond the limit, and for the price of calls that have none."""
+    lines = [f"{limit:,} rows at most; --limit shows more"] if len(rows) == limit else []
+    unpriced = [row for row in rows if row["unpriced_calls"]]
+    if unpriced and name != "models":
+        lines.append("`taximeter report models` says which calls have no price")
+    elif any(row["provider"].endswith("-compatible") for row in unpriced):
+        lines.append(
+            "a provider in -compatible was guessed from a path: name its host, instrument(meter, providers={...})"
+        )
     return lines
 
 

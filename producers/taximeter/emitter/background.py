@@ -22,9 +22,10 @@ from contextvars import Context
 
 from taximeter.emission import Emission
 from taximeter.emitter.counters import Counters
+from taximeter.emitter.sending import Parts
 from taximeter.emitter.transport import Transport
 from taximeter.emitter.waiting import Bounds, WaitingRoom
-from taximeter.emitter.worker import Parts, Worker
+from taximeter.emitter.worker import Worker
 from taximeter.faults import Faults
 from taximeter.nothing import UNATTRIBUTED
 from taximeter.settings import MeterSettings, WhenFull
@@ -34,6 +35,7 @@ from taximeter_schemas.registry import Registry
 
 _NOTICING_SECONDS = 0.5
 _SPOOLING_SECONDS = 5.0
+_LONGEST_WAIT = 1e6  # for ever, as far as a lock can be told
 
 # Closed ones too: in a forked child their locks are made anew like all others. A thread at work holds its emitter.
 _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
@@ -94,7 +96,7 @@ class Emitter:
             self._thread = thread
             try:
                 thread.start()
-            except RuntimeError as error:
+            except Exception as error:  # noqa: BLE001 - `offer` never raises
                 # No thread can be had, as at the interpreter's end: `close` then sends what waits by itself.
                 self._thread = None
                 self._faults.note("emitter.start", error)
@@ -103,14 +105,15 @@ class Emitter:
         self._worker.run()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was accepted before is acknowledged or dropped. False if the time was too short."""
-        return self._room.flush(max(0.0, timeout))
+        """Wait until all that was accepted is acknowledged, spooled or dropped. False if the time was too short."""
+        return self._room.flush(min(max(0.0, timeout), _LONGEST_WAIT))
 
     def close(self, timeout: float) -> bool:
         """Accept nothing more, and wait at most `timeout` seconds for what is held. True if nothing was lost."""
+        timeout = min(max(0.0, timeout), _LONGEST_WAIT)
         with self._starting:
             first = not self._room.closed
-            self._worker.stop_by = time.monotonic() + max(0.0, timeout)
+            self._worker.stop_by = time.monotonic() + timeout
             self._room.close()
         if self._thread is None:
             if first:
@@ -118,12 +121,18 @@ class Emitter:
         elif self._thread is not threading.current_thread():
             # The worker needs a moment past its deadline to notice it, and to spool what is left; a stuck one is left
             # behind, it is a daemon.
-            self._thread.join(max(0.0, timeout) + (_SPOOLING_SECONDS if self._spool else _NOTICING_SECONDS))
+            self._thread.join(timeout + (_SPOOLING_SECONDS if self._spool else _NOTICING_SECONDS))
         held = self._room.held
         self._over = True
         if first and held:
             self._faults.say(
                 "emitter.lost", f"{held} events were not acknowledged in time and are lost with the process"
+            )
+        if first and not self._room.accepted and UNATTRIBUTED.count:
+            self._faults.say(
+                "emitter.unattributed",
+                f"nothing was metered: {UNATTRIBUTED.count} records were made outside every run;"
+                " make them inside `with meter.run(...)`",
             )
         return held == 0
 
@@ -190,10 +199,17 @@ def _begin_in_child() -> None:
 
 
 def _close_with_multiprocessing() -> None:
-    # A multiprocessing child ends with os._exit, which passes `atexit` by; its own finalizers are run.
+    # A multiprocessing child ends with os._exit, which passes `atexit` by; its own finalizers are run. While its main
+    # module is imported it does not know yet that it is a child, and it forgets the finalizers that were made there.
     library = sys.modules.get("multiprocessing.util")
-    if library is not None and sys.modules["multiprocessing.process"].parent_process() is not None:
-        library.Finalize(None, _close_all, exitpriority=0)
+    if library is not None:
+        library.Finalize(None, _close_child, exitpriority=0)
+        library.register_after_fork(_close_child, lambda close: library.Finalize(None, close, exitpriority=0))
+
+
+def _close_child() -> None:
+    if sys.modules["multiprocessing.process"].parent_process() is not None:
+        _close_all()
 
 
 atexit.register(_close_all)

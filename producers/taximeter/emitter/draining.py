@@ -13,7 +13,7 @@ from functools import partial
 from taximeter.emitter.transport import Transport
 from taximeter.faults import Faults
 from taximeter.spool import Segment, Spool
-from taximeter_schemas.errors import Poison, TaximeterError
+from taximeter_schemas.errors import Poison, Retryable, TaximeterError
 
 _BATCH = 200
 _IN_FLIGHT = 1_000
@@ -70,6 +70,10 @@ class Draining:
             except TaximeterError as error:
                 self._delivered(segment, record, error)
                 return
+            except Exception as error:
+                # Else the record would count as on its way for ever, and its segment never end.
+                self._delivered(segment, record, Retryable(f"the transport failed with {type(error).__name__}"))
+                raise
 
     def _delivered(self, segment: Segment, record: _Record, error: TaximeterError | None) -> None:
         if segment is not self._segment:
@@ -96,3 +100,6 @@ class Draining:
         if self._segment is not None:
             self._segment.release()
             self._segment = None
+            self._again.clear()
+            self._in_flight = 0
+            self._not_before = self._clock() + _LOOK_SECONDS

@@ -60,17 +60,24 @@ def _sum_up(notes: Notes, faults: Faults, seen: Seen) -> Tally:
             kept[kind].append(ai_group(words, faults))
         else:
             tally.add(*_read(kind, words, faults))
-    ids = {group["response_id"] for group in tapped if group.get("response_id")}
+    ids = _ids(tapped) if tapped else ()
     for group in told:
-        if not ids or group.get("response_id", "") not in ids:
+        response_id = group.get("response_id")
+        if not response_id or (response_id not in ids and seen.counts(group, "ai")):
             tally.add("ai", group)
     for group in tapped:
-        if seen.counts(group, tapped=True):
+        if seen.counts(group, "tapped"):
             tally.add("ai", group)
-    for group in without_tapped(claims, tapped) if claims else ():
-        if seen.counts(group, tapped=False):
-            tally.add("ai", group)
+    if claims:
+        said = _ids(told)
+        for group in without_tapped([claim for claim in claims if claim.get("response_id") not in said], tapped):
+            if seen.counts(group, "claimed"):
+                tally.add("ai", group)
     return tally
+
+
+def _ids(groups: list[Group]) -> set[str]:
+    return {group["response_id"] for group in groups if group.get("response_id")}
 
 
 def _pairs(notes: Notes) -> Iterator[tuple[str, Any]]:

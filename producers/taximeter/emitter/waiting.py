@@ -7,6 +7,7 @@ threads call. The lock may be entered again, because a signal handler may end a 
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter, deque
@@ -59,15 +60,20 @@ class WaitingRoom:
 
     def offer(self, emission: Emission) -> bool:
         """Accept the emission, or drop and count it: whether it was accepted. Waits for room at most the bound."""
+        if self._closed and sys.is_finalizing():
+            # The lock may be held by a daemon thread that the interpreter has stopped for ever.
+            return False
         with self._lock:
             if (self._closed or self.held >= self._most or self.weight >= self._heaviest) and not self._wait_for_room():
                 self.dropped["closed" if self._closed else "full"] += 1
                 return False
-            self._waiting.append(emission)
+            # Counted first: a signal handler that raises, as with `sys.exit`, may do so after the next call and no
+            # sooner. What it finds then is whole.
             self.emissions += 1
             self.accepted += 1
             self.held += 1
             self._stirred = True
+            self._waiting.append(emission)
             if self._resting:
                 self._work.notify()
             return True
@@ -83,7 +89,11 @@ class WaitingRoom:
 
     def filled(self, share: float) -> bool:
         """Whether at least this share of the room is taken, by number or by weight."""
-        return self.held >= self._most * share or self.weight >= self._heaviest * share
+        return self.fills(share, self.held, self.weight)
+
+    def fills(self, share: float, events: int, weight: int) -> bool:
+        """Whether so many events, or so many bytes, are at least this share of the room."""
+        return events >= self._most * share or weight >= self._heaviest * share
 
     def _stir(self) -> None:
         self._stirred = True

@@ -31,11 +31,12 @@ def instrument(
     One that is not imported yet is tapped at its first import. Calling again replaces the settings and taps nothing
     twice. `meter` is where mistakes of the taps are counted. `include_usage` asks OpenAI-style streams for their usage
     and hides the chunk that this adds; `estimate` guesses tokens where a whole answer states none, marked as such;
-    `providers` says as whom a gateway of yours speaks, by its host or host:port: `{"gateway.internal": "openai"}`.
+    `providers` says as whom a gateway of yours speaks, by its host, host:port or base URL: `{"gateway.internal":
+    "openai"}`. With a path it holds below that path only, and before what is said of the whole host.
 
     Raises Misconfigured for an unknown library, and without wrapt.
     """
-    from taximeter.instrument.policy import Policy
+    from taximeter.instrument.policy import Policy, gateway
     from taximeter.instrument.registry import tap
     from taximeter_schemas.errors import Misconfigured
 
@@ -43,7 +44,8 @@ def instrument(
     unknown = sorted(set(wanted) - set(LIBRARIES))
     if unknown:
         raise Misconfigured(f"there is no tap for {', '.join(unknown)}", mend=f"name some of: {', '.join(LIBRARIES)}")
-    hosts = {host.lower(): provider for host, provider in (providers or {}).items()}
+    # In lower case, as the readers and the prices know providers: "xAI" must be read, and priced, as xai is.
+    hosts = {gateway(named): provider.strip().lower() for named, provider in (providers or {}).items()}
     policy = (
         Policy(include_usage, estimate, hosts)
         if meter is None

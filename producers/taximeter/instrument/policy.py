@@ -55,7 +55,7 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What `instrument` was told. `providers` maps hosts (or host:port) of gateways to the provider they speak like."""
+    """What `instrument` was told. `providers` maps gateways, named as `gateway` gives them, to whom they speak like."""
 
     include_usage: bool = False
     estimate: bool = True
@@ -75,7 +75,23 @@ class Policy:
         return self._mapped(asked) is not None or asked.host.endswith(_TAKES_OPTIONS)
 
     def _mapped(self, asked: Asked) -> str | None:
-        return self.providers.get(asked.netloc) or self.providers.get(asked.host)
+        """What the named gateway with the longest path says that this request is under."""
+        if not self.providers:
+            return None
+        parts = asked.path.lower().rstrip("/").split("/")
+        for end in range(len(parts), 0, -1):
+            under = "/".join(parts[:end])
+            found = self.providers.get(asked.netloc + under) or self.providers.get(asked.host + under)
+            if found:
+                return found
+        return None
+
+
+def gateway(named: str) -> str:
+    """The name under which a gateway is looked up, `host[:port][/path]`, of what people write: a host or a base URL."""
+    before, scheme, after = named.strip().lower().partition("://")
+    host, slash, path = (after if scheme else before).partition("/")
+    return f"{host.rpartition('@')[2]}{slash}{path}".rstrip("/")
 
 
 def is_call(path: str) -> bool:
