@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from chaos.former_logs import all_records, partition_in
+from chaos.joining import with_metered
 from chaos.journal import Entry, Written
+from chaos.meter_journal import Metered, read_metered
 from chaos.topic_log import Record, read_topic
 from chaos.truth import Row, micros
 from chaos.world import World
@@ -58,6 +60,12 @@ class Evidence:
     injected: Sequence[str] = ()
     # How many logs the topic had before; see `chaos.former_logs` for their places.
     former_logs: int = 0
+    # The journals of metered executors, which of them were killed, and the files that are left in their spool.
+    metered: Sequence[Metered] = ()
+    killed: frozenset[str] = frozenset()
+    left_in_spool: Sequence[str] = ()
+    # Whether the disk of the spool was full for a while, so that events had to be dropped.
+    spool_was_full: bool = False
 
     @property
     def entries(self) -> list[Entry]:
@@ -82,9 +90,11 @@ def gather(world: World) -> Evidence:
     unrecorded = ask.scalar(
         "SELECT count() FROM ingest_batches WHERE batch_id NOT IN (SELECT batch_id FROM stored_rolled_up_batches)"
     )
+    log = all_records(read_topic(world.kafka, world.topics.events), world.former_logs)
+    metered = [read_metered(path) for path in world.metered]
     return Evidence(
-        written=world.written(),
-        log=all_records(read_topic(world.kafka, world.topics.events), world.former_logs),
+        written=with_metered(world.written(), log, metered),
+        log=log,
         letters=read_topic(world.kafka, world.topics.dead_letters),
         rows=[plain(row) for row in ask.records("SELECT * FROM events")],
         sums=_sums(world),
@@ -96,6 +106,10 @@ def gather(world: World) -> Evidence:
         ends={f"{at + 1} {one.name}": one.child.exit_code for at, one in enumerate(world.processes) if one.failed},
         injected=tuple(world.injected),
         former_logs=len(world.former_logs),
+        metered=metered,
+        killed=frozenset(path.stem for path, process in world.metered.items() if process.died),
+        left_in_spool=world.in_spool(),
+        spool_was_full=world.spool_was_full,
     )
 
 

@@ -29,6 +29,7 @@ from typing import Final, Self
 PR_SET_PDEATHSIG: Final = 1
 _LOADED: Final = (
     "chaos.executor",
+    "chaos.metered",
     "chaos.world",
     "taximeter_infra.cli.app",
     "taximeter_infra.logs",

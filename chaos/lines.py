@@ -32,7 +32,7 @@ def start_sink_behind(
     world: World, *, clickhouse: Proxy | None = None, broker: Proxy | None = None, instance: str = "sink-1"
 ) -> Process:
     """Starts a sink whose way to the servers leads through these lines."""
-    with _behind(world, clickhouse, broker):
+    with behind(world, clickhouse, broker):
         return world.start_sink(instance=instance)
 
 
@@ -43,7 +43,8 @@ def last(world: World, seconds: float) -> None:
 
 
 @contextmanager
-def _behind(world: World, clickhouse: Proxy | None, broker: Proxy | None) -> Iterator[None]:
+def behind(world: World, clickhouse: Proxy | None = None, broker: Proxy | None = None) -> Iterator[None]:
+    """What is started in this block reaches the servers through these lines."""
     before = dict(world.environment)
     if clickhouse is not None:
         url = urlsplit(world.addresses.clickhouse_url.get_secret_value())

@@ -31,6 +31,11 @@ from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicS
 PARTITIONS = 4
 _SINK = ("-m", "taximeter_infra", "sink")
 _LAST_CHANCE_SECONDS = 10.0
+# A meter with little room, so that an outage of seconds fills it, and a client that finds a broker again at once.
+METER = {
+    "TAXIMETER_METER_QUEUE_EVENTS": "1000",
+    "KAFKA_OPTIONS": '{"reconnect.backoff.max.ms": "500", "socket.timeout.ms": "10000"}',
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class World:
     processes: list[Process] = field(default_factory=list)
     # Overrides of the environment of everything that is started from now on, such as the address of a proxy.
     environment: dict[str, str] = field(default_factory=dict)
+    # Metered executors by their journals, and where they spool if not in the run's own folder.
+    metered: dict[Path, Process] = field(default_factory=dict)
+    spool_dir: Path | None = None
+    # Whether its disk was full for a while.
+    spool_was_full: bool = False
 
     @property
     def topics(self) -> TopicSettings:
@@ -108,6 +118,23 @@ class World:
         death = ("--die", die) if die else ()
         argv = tuple(str(word) for word in ("-m", "chaos.executor", *options, *sizes, *patience, *death))
         return self._start("executor", argv, {}, may_die=die is not None)
+
+    def start_metered(self, *options: str) -> Process:
+        """Starts an executor with a real meter, a journal of its own and the one spool; options of `chaos.metered`."""
+        journal = self.folder / f"metered{len(self.metered) + 1}.jsonl"
+        argv = ("-m", "chaos.metered", "--journal", str(journal), "--seed", str(self.input.seed), *options)
+        settings = {"TAXIMETER_METER_SPOOL_DIR": str(self.spool), **METER}
+        self.metered[journal] = self._start("metered", argv, settings, may_die=False)
+        return self.metered[journal]
+
+    @property
+    def spool(self) -> Path:
+        """The directory of the metered executors' spool."""
+        return self.spool_dir or self.folder / "spool"
+
+    def in_spool(self) -> list[str]:
+        """The spool's files, those that are kept aside included."""
+        return sorted(path.name for path in self.spool.glob("*") if path.suffix in {".spool", ".corrupt"})
 
     def start_sink(self, *options: str, instance: str | None = "sink-1", failpoint: str | None = None) -> Process:
         """Starts a sink. Under one instance id it takes its partitions back at once; None: after the session."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from chaos.checks import ledger, rollups, rows, topics
+from chaos.checks import ledger, metered, rollups, rows, topics
 from chaos.evidence import ROLLUPS, Evidence
 
 Check = Callable[[Evidence], list[str]]
@@ -28,6 +28,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "fault": fault_happened,
     "processes": processes_ended_well,
     "journal": topics.journal_acknowledged,
+    "metered": metered.metered_exactly,
     "rows": rows.rows_equal,
     "sums": rows.sums_equal,
     **{name: rollups.rollup_check(name) for name in ROLLUPS},

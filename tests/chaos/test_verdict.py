@@ -120,6 +120,7 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
         "model_costs",
         lambda sound: _with_rollup(sound, "model_costs", unpriced_calls=99, priced_calls=0),
     ),
+    "an event left in a spool": ("metered", lambda sound: replace(sound, left_in_spool=["a.spool"])),
     "a run that began at another time": ("run_costs", lambda sound: _with_rollup(sound, "run_costs", started_at=1)),
     "a run of another user": ("run_costs", lambda sound: _with_rollup(sound, "run_costs", user_id="somebody")),
 }

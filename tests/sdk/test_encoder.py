@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.schemas.strategies import counts, decimals, events, words
 
-from taximeter.emitter.avro_bytes import decimal_bytes, long_bytes, text_bytes
+from taximeter.emitter.avro_bytes import decimals_of, long_bytes, text_bytes
 from taximeter.emitter.encoder import EventEncoder
 from taximeter.emitter.ids import EventIds
 from taximeter_schemas import avro_files
@@ -84,7 +84,7 @@ def test_every_text_has_its_bytes(text: str) -> None:
 def test_every_amount_has_its_bytes(amount: Any) -> None:
     """Negative ones too."""
     schema = {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 9}
-    assert decimal_bytes(amount, 9) == _written(schema, amount)
+    assert decimals_of(9)(amount) == _written(schema, amount)
 
 
 @pytest.mark.parametrize("own", [{"bogus": 1}, {"event_id": "x"}, {"occurred_at": 1}])

@@ -43,11 +43,16 @@ def text_bytes(text: str) -> bytes:
     return (WHOLE[size] if size < 0x2000 else long_bytes(size)) + raw
 
 
-def decimal_bytes(amount: Decimal, scale: int) -> bytes:
-    """Avro bytes of logical type decimal: the unscaled number, big-endian, in as few bytes as hold its sign."""
-    unscaled = int(_DIGITS.scaleb(amount, scale))
-    raw = unscaled.to_bytes((unscaled.bit_length() + 8) >> 3, "big", signed=True)
-    return long_bytes(len(raw)) + raw
+def decimals_of(scale: int) -> Callable[[Decimal], bytes]:
+    """Encodes Avro bytes of logical type decimal: the unscaled number, big-endian, in as few bytes as hold its sign."""
+    shift = _DIGITS.scaleb
+
+    def encode_decimal(amount: Decimal) -> bytes:
+        unscaled = int(shift(amount, scale))
+        size = (unscaled.bit_length() + 8) >> 3
+        return WHOLE[size] + unscaled.to_bytes(size, "big", signed=True)
+
+    return encode_decimal
 
 
 class Texts(dict[str, bytes]):
@@ -79,7 +84,7 @@ def map_of(encode: Callable[[Any], bytes]) -> Callable[[Mapping[str, Any]], byte
     def encode_map(pairs: Mapping[str, Any]) -> bytes:
         if not pairs:
             return b"\x00"
-        parts = [long_bytes(len(pairs))]
+        parts = [WHOLE[len(pairs)] if len(pairs) < 0x2000 else long_bytes(len(pairs))]
         for key, value in pairs.items():
             parts += (text_bytes(key), encode(value))
         parts.append(b"\x00")

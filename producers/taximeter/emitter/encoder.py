@@ -9,7 +9,7 @@ For one thread. Memory is bounded: every table is emptied when it is full.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -110,21 +110,19 @@ class EventEncoder:
         fields = schema["fields"]
         split = next(place for place, field in enumerate(fields) if field["name"] == "event_id")
         self._run = RecordEncoder(fields[:split])
-        self._rest = RecordEncoder(fields[split:])
-        self._runs: OrderedDict[int, tuple[Values, bytes]] = OrderedDict()
+        # What follows the prefix; the values have `event_id` as text and `occurred_at` in microseconds of Unix time.
+        self.rest: Encode = RecordEncoder(fields[split:]).encode
+        self._runs: deque[Values] = deque()
+        self._prefixes: dict[int, bytes] = {}
 
     def prefix(self, attribution: Values) -> bytes:
         """A run's constant bytes. They are found again by the object, which must not change."""
-        known = self._runs.get(id(attribution))
-        if known is not None:
-            return known[1]
-        encoded = self._run.encode(self._prepare(attribution))
-        # The object is kept with its bytes, so that its id cannot come to name another one.
-        self._runs[id(attribution)] = (attribution, encoded)
-        if len(self._runs) > _RUNS:
-            self._runs.popitem(last=False)
-        return encoded
+        return self._prefixes.get(id(attribution)) or self._learn_run(attribution)
 
-    def rest(self, own: Values) -> bytes:
-        """What follows the prefix; `own` has `event_id` as text and `occurred_at` in microseconds of Unix time."""
-        return self._rest.encode(own)
+    def _learn_run(self, attribution: Values) -> bytes:
+        encoded = self._prefixes[id(attribution)] = self._run.encode(self._prepare(attribution))
+        # The object is kept as long as its bytes, so that its id cannot come to name another one.
+        self._runs.append(attribution)
+        if len(self._runs) > _RUNS:
+            del self._prefixes[id(self._runs.popleft())]
+        return encoded

@@ -7,7 +7,6 @@ work. Field names come from the schema alone, never from data.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from taximeter.emitter.avro_bytes import (
@@ -16,7 +15,7 @@ from taximeter.emitter.avro_bytes import (
     WHOLE,
     Symbols,
     Texts,
-    decimal_bytes,
+    decimals_of,
     long_bytes,
     map_of,
     text_bytes,
@@ -32,7 +31,7 @@ _RECURRING = frozenset({"provider", "model", "node_id", "node_type", "agent_name
 
 # A number of up to four bytes is put together where it stands: what follows its first two is no longer doubled.
 _LONG = """(
-        W[n] if 0 <= (n := {0}) < 0x2000 else S[n & 0x1FFF] + R[n >> 13] if 0x2000 <= n < 0x4000000 else long(n)
+        (S[n & 0x1FFF] + R[h] if 0 < h < 0x2000 else long(n)) if (h := (n := {0}) >> 13) else W[n]
     )"""
 _TEXT = "W[n] if (n := len(r := {0}.encode())) < 0x2000 else long(n), r"
 # The higher bits of a moment stay for two minutes.
@@ -135,7 +134,7 @@ def _function(kind: Any) -> Callable[[Any], bytes]:
         case "string":
             return text_bytes
         case {"type": "bytes", "logicalType": "decimal", "scale": scale}:
-            return partial(decimal_bytes, scale=scale)
+            return decimals_of(scale)
         case {"type": "map", "values": inner}:
             return map_of(_function(inner))
         case ["null", {"type": "record"}]:
