@@ -172,3 +172,28 @@ def test_a_drain_that_was_stopped_begins_again(tmp_path: Path) -> None:
     draining.step(healthy=True)
     assert (transport.sends, draining.drained, draining.busy, list(tmp_path.iterdir())) == (2, 1, False, [])
     spool.close()
+
+
+def test_patience_grows_with_each_take_back_and_ends_with_a_delivery(tmp_path: Path) -> None:
+    """A client on a slow way gets longer each time, or it would never deliver; after a delivery it is as at first."""
+    transport = MemoryTransport()
+    transport.silent = True
+    parts, _ = _parts(_full_room(8), transport, tmp_path / "spool")
+    outbox = Outbox(parts, Progress())
+    now, waits = 0.0, []
+    for number in range(1, 7):
+        outbox.add(_numbered(number, number + 1))
+        outbox.send(now)
+        wait = next(seconds for seconds in range(100) if outbox.stuck(now + seconds))
+        waits.append(wait)
+        now += wait
+        outbox.take_back(now)
+    assert waits == [5, 10, 20, 40, 60, 60]
+    transport.silent = False
+    outbox.add(_numbered(7, 8))
+    outbox.send(now)
+    transport.poll(0)
+    transport.silent = True
+    outbox.add(_numbered(8, 9))
+    outbox.send(now)
+    assert next(seconds for seconds in range(100) if outbox.stuck(now + seconds)) == SPILL_AFTER_SECONDS
