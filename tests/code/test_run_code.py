@@ -297,6 +297,14 @@ print(os.getuid())
     assert said(result).split("\n") == ["True", "True", "FileNotFoundError", "OSError", "OSError", "65534"]
 
 
+def test_a_program_below_tmp_is_found(where: Sandbox, tmp_path: Path) -> None:
+    """Though the sandbox has a /tmp of its own: many a virtual environment lies there."""
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho found\n", encoding="utf-8")
+    program.chmod(0o755)
+    assert said(run_code([str(program)])) == "found"
+
+
 def test_where_the_watcher_is_killed_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a sandbox the code may kill it; its use is then not known, which is not zero, and the code ends too."""
     monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)

@@ -97,11 +97,12 @@ def wrapped(argv: Sequence[str], folder: Path, limits: CodeLimits) -> list[str]:
     options += ["--uid", _NOBODY, "--gid", _NOBODY, "--hostname", "sandbox"]
     if limits.network:
         options.append("--share-net")
+    # First, so that a Python or a program that lies below /tmp is shown there.
+    options += ["--proc", "/proc", "--dev", "/dev", "--size", str(int(limits.file_bytes)), "--tmpfs", "/tmp"]  # noqa: S108 - it is the sandbox's own
     readable = {*_READABLE, *(_WITH_NETWORK if limits.network else ()), *_own_folders(argv[0])}
     # Outer folders first: a later bind covers what an earlier one showed below it.
     for path in sorted(readable):
         options += ["--symlink", str(Path(path).readlink()), path] if _is_link(path) else ["--ro-bind-try", path, path]
-    options += ["--proc", "/proc", "--dev", "/dev", "--size", str(int(limits.file_bytes)), "--tmpfs", "/tmp"]  # noqa: S108 - it is the sandbox's own
     root = folder.parent
     options += ["--ro-bind", str(root), str(root), "--bind", str(folder), str(folder), "--chdir", str(folder)]
     return [found, *options, "--", *argv]
