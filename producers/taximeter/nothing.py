@@ -5,28 +5,12 @@ The count is the process's (`unattributed` of every meter's counters): without a
 
 from __future__ import annotations
 
-import os
-import threading
 from types import TracebackType
 from typing import Self
 
+from taximeter.process import ProcessCount
 
-class _Unattributed:
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self.count = 0
-        os.register_at_fork(after_in_child=self._forget)
-
-    def add(self) -> None:
-        with self._lock:
-            self.count += 1
-
-    def _forget(self) -> None:
-        self._lock = threading.RLock()
-        self.count = 0
-
-
-UNATTRIBUTED = _Unattributed()
+UNATTRIBUTED = ProcessCount()
 
 
 class _NullBlock:

@@ -8,8 +8,9 @@ larger than the input, it cannot be a part of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
+from taximeter.usage.objects import member
 from taximeter.use import AiCounters
 
 Path = tuple[str, ...]
@@ -59,8 +60,8 @@ def counters_of(usage: object) -> AiCounters:
     if thoughts is not None:
         found["reasoning_tokens"] = thoughts
         found["output_tokens"] = found.get("output_tokens", 0) + thoughts
-    raw = any(_get(usage, name) is not None for name in _APART) and any(
-        _count(_get(usage, name)) is not None for name in _FRESH
+    raw = any(member(usage, name) is not None for name in _APART) and any(
+        _count(member(usage, name)) is not None for name in _FRESH
     )
     return whole(found, apart=raw)
 
@@ -98,19 +99,8 @@ def _first(usage: object, paths: Sequence[Path]) -> int | None:
     for path in paths:
         value: object = usage
         for step in path:
-            value = _get(value, step)
+            value = member(value, step)
         count = _count(value)
         if count is not None:
             return count
     return None
-
-
-def _get(holder: Any, name: str) -> object:
-    if holder is None:
-        return None
-    if isinstance(holder, Mapping):
-        return holder.get(name)
-    try:
-        return getattr(holder, name, None)
-    except Exception:  # noqa: BLE001 - a property of a foreign object may raise whatever it likes
-        return None

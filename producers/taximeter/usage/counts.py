@@ -6,9 +6,9 @@ count. It is tallied as unreadable and its counter stays unknown.
 
 from __future__ import annotations
 
-import os
-import threading
 from decimal import Decimal, InvalidOperation
+
+from taximeter.process import ProcessCount
 
 LARGEST = 10**12
 """No single response uses more of anything; what claims to is garbage."""
@@ -16,31 +16,8 @@ LARGEST = 10**12
 _LARGEST_COST = Decimal(10**6)
 
 
-class Unreadable:
-    """How often, in this process, something that states use could not be read. Safe across threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._count = 0
-        os.register_at_fork(after_in_child=self._forget)
-
-    def _forget(self) -> None:
-        # In a forked child, another thread may have held the lock for ever.
-        self._lock = threading.RLock()
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """Bodies, events and single counters that could not be read."""
-        return self._count
-
-    def note(self) -> None:
-        """Count one."""
-        with self._lock:
-            self._count += 1
-
-
-UNREADABLE = Unreadable()
+UNREADABLE = ProcessCount()
+"""Bodies, events and single counters, in this process, that state use and could not be read."""
 
 
 def counted_as(value: object) -> int | None:

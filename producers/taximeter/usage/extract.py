@@ -87,6 +87,6 @@ def _take(holder: object, wanted: Mapping[str, Sums], into: dict[str, int], unre
                 into[name] = sum(counted)
                 break
             if not isinstance(values[0], dict | list):
-                UNREADABLE.note()
+                UNREADABLE.add()
                 unread.add(name)
                 break

@@ -34,7 +34,7 @@ class Fold:
         try:
             document = json.loads(text.decode("utf-8-sig", "replace"))
         except (ValueError, RecursionError):
-            UNREADABLE.note()
+            UNREADABLE.add()
             return
         for item in document if isinstance(document, list) else (document,):
             if isinstance(item, dict):

@@ -53,7 +53,8 @@ def from_anthropic(usage: object) -> AiCounters:
     }
 
 
-def _get(holder: object, name: str) -> object:
+def member(holder: object, name: str) -> object:
+    """What a mapping or an object has under a name; None where it has nothing, or raises. Never raises itself."""
     if isinstance(holder, Mapping):
         return holder.get(name)
     try:
@@ -64,7 +65,7 @@ def _get(holder: object, name: str) -> object:
 
 def _count(holder: object, *names: str) -> int | None:
     for name in names:
-        value = _get(holder, name)
+        value = member(holder, name)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
     return None
@@ -72,7 +73,7 @@ def _count(holder: object, *names: str) -> int | None:
 
 def _inner(holder: object, *names: str) -> object:
     for name in names:
-        value = _get(holder, name)
+        value = member(holder, name)
         if value is not None:
             return value
     return None

@@ -156,7 +156,7 @@ class UsageReader:
         return not isinstance(decoder, Items) or self._stream
 
     def _give_up(self) -> None:
-        UNREADABLE.note()
+        UNREADABLE.add()
         self._dead = True
 
 
@@ -167,7 +167,7 @@ def _plain(headers: Mapping[str, str] | None) -> dict[str, str]:
         for name, value in (headers or {}).items():
             plain[_text(name).lower()] = _text(value)
     except Exception:  # noqa: BLE001 - a foreign mapping may do whatever it likes
-        UNREADABLE.note()
+        UNREADABLE.add()
     return plain
 
 

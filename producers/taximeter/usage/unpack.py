@@ -102,7 +102,7 @@ class Unpacking:
                 self._unpacker = _unpacker(self._coding, chunk)
             self._unpacker.feed(chunk, self._take)
         except Exception:  # noqa: BLE001 - each library has its own errors, and garbage is no fault of the host
-            UNREADABLE.note()
+            UNREADABLE.add()
             self._broken = True
 
 

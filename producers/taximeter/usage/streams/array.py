@@ -41,7 +41,7 @@ class Items:
     def end(self) -> Iterable[bytes]:
         """An object that is cut short is none."""
         if self._rest:
-            UNREADABLE.note()
+            UNREADABLE.add()
             self._rest.clear()
         return ()
 
@@ -71,7 +71,7 @@ class Items:
 
     def _drop(self) -> None:
         if not self._too_long:
-            UNREADABLE.note()
+            UNREADABLE.add()
         self._too_long = True
         self._seen -= len(self._rest)
         self._rest.clear()

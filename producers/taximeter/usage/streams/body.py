@@ -39,7 +39,7 @@ class Body:
         if self._first:
             found = at_the_ends(self._first, body[-END:])
             if found is None:
-                UNREADABLE.note()
+                UNREADABLE.add()
                 return ()
             return (found,)
         if self._vectors and len(body) > END:

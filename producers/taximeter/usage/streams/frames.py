@@ -48,7 +48,7 @@ class Frames:
     def end(self) -> Iterable[bytes]:
         """A frame that is cut short is no event."""
         if self._rest:
-            UNREADABLE.note()
+            UNREADABLE.add()
             self._rest.clear()
         return ()
 
@@ -70,7 +70,7 @@ class Frames:
         del rest[:at]
 
     def _give_up(self) -> None:
-        UNREADABLE.note()
+        UNREADABLE.add()
         self._broken = True
         self._rest.clear()
 
@@ -81,7 +81,7 @@ def _event(payload: bytes) -> Iterator[bytes]:
         try:
             payload = base64.b64decode(wrapped[1].replace(b"\\", b""))
         except binascii.Error:
-            UNREADABLE.note()
+            UNREADABLE.add()
             return
     if table().bears(payload):
         yield payload

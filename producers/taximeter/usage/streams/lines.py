@@ -31,7 +31,7 @@ class Lines:
             return _bearing(block)
         if len(self._rest) > LONGEST:
             if not self._skipping:
-                UNREADABLE.note()
+                UNREADABLE.add()
             self._skipping = True
             self._rest.clear()
         return ()

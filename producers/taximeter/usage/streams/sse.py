@@ -40,7 +40,7 @@ class Events:
             return self._read(block)
         if len(rest) > LONGEST:
             if not self._skipping:
-                UNREADABLE.note()
+                UNREADABLE.add()
             self._skipping = True
             del rest[:-3]
         return ()
