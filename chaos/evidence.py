@@ -14,6 +14,7 @@ from chaos.meter_journal import Metered, read_metered
 from chaos.topic_log import Record, read_topic
 from chaos.truth import Row, micros
 from chaos.world import World
+from taximeter_schemas.errors import Retryable
 
 ROLLUPS: Final = ("run_costs", "node_costs", "model_costs", "usage_by_subject")
 
@@ -80,10 +81,13 @@ def gather(world: World) -> Evidence:
         "SELECT kafka_log, kafka_partition, first_offset, last_offset, batch_id, records, stored, dead_lettered"
         " FROM ingest_batches ORDER BY kafka_log, kafka_partition, first_offset, last_offset"
     )
-    rows, places = ask.rows(
+    counted = ask.rows(
         "SELECT count(), uniqExact(kafka_log, kafka_partition, kafka_offset) FROM stored_events"
         " LEFT ANY JOIN (SELECT batch_id, kafka_log FROM ingest_batches) AS batches USING (batch_id)"
-    )[0]
+    )
+    if not counted:
+        raise Retryable("ClickHouse gave no answer to a count; its log says why")
+    rows, places = counted[0]
     by_batch = ask.rows(
         "SELECT batch_id, uniqExact(kafka_partition, kafka_offset) FROM stored_events GROUP BY batch_id"
     )
