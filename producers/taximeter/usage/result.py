@@ -7,24 +7,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from taximeter.use import AI_COUNTS
 from taximeter_schemas.words import Quality, UsageType
 
-WORDS = (
-    "provider",
-    "model",
-    "usage_type",
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-    "total_tokens",
-    "audio_ms",
-    "characters",
-    "images",
-    "reported_cost",
-    "quality",
-)
+WORDS = ("provider", "model", "usage_type", *AI_COUNTS, "reported_cost", "quality")
 
 
 @dataclass(frozen=True, slots=True)

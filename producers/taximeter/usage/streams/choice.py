@@ -16,7 +16,6 @@ _INDENTED = re.compile(rb"\{[ \t]*\r?\n")
 """How an object begins that is spread over lines."""
 
 _EVENT = (b"data", b"event", b"id:", b"retry", b":")
-_DEAF = ("audio/", "image/", "video/", "font/", "text/html", "application/pdf", "application/zip")
 
 
 class Silence:
