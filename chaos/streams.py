@@ -14,7 +14,7 @@ from typing import Final
 from chaos.journal import Entry
 from taximeter_infra.simulate.generator import events
 from taximeter_infra.simulate.plan import SimulationPlan
-from taximeter_schemas import frame
+from taximeter_schemas import avro_files, frame
 from taximeter_schemas.codec import encode, to_plain
 from taximeter_schemas.event import MeterEvent
 
@@ -22,7 +22,7 @@ Stream = Callable[[int, int], Iterator[Entry]]
 """(seed, count) to entries, numbered from 0 without gaps."""
 
 PLAIN: Final = "chaos.streams:plain"
-HEADER: Final = frame.header(1)
+HEADER: Final = frame.header(avro_files.CURRENT_VERSION)
 # A few, far below the share at which a sink takes it for an error upstream.
 _BAD_IN = 1_000
 

@@ -25,7 +25,7 @@ _TEXT: Final = (
 )
 _NUMBERS: Final = ("attempt", "memory_breaches", "timeout_breaches", "executions", "duration_us")
 _MAPS: Final = ("tags", "provider_metadata")
-_AI_TEXT: Final = ("provider", "model", "usage_type", "response_id", "quality")
+_AI_TEXT: Final = ("provider", "model", "usage_type", "response_id", "quality", "service_tier")
 _AI_NUMBERS: Final = (
     *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "total_tokens"),
     *("audio_ms", "characters", "images"),
@@ -58,6 +58,7 @@ def row_of(event: Mapping[str, Any]) -> dict[str, Any]:
         "id_time": (UUID(event["event_id"]).int >> 80) * 1_000,
         **{name: ai.get(name, "") for name in _AI_TEXT},
         **{name: ai.get(name, 0) for name in _AI_NUMBERS},
+        "ai_units": dict(ai.get("units", {})),
         "reported_cost": None if reported is None else Decimal(reported),
         **{f"http_{name}": http.get(name, 0) for name in _HTTP},
         "plugin_id": plugin.get("plugin_id", ""),

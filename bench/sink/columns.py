@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _PLAIN = {"long": "Int64", "int": "Int32", "string": "String", "enum": "String"}
+SCHEMA_ID = 2
+"""Under which the backlog is written: the current version of the event, as a test makes sure."""
+
 # Columns that do not come out of the event's fields.
 COORDINATES = (
     "id_time",
@@ -45,7 +48,7 @@ def paths(schema: Mapping[str, Any]) -> dict[str, tuple[str | None, str, Any]]:
     """Column -> (group or None, field, Avro type), in the order of the schema.
 
     A field of a group has its own name as column; where another has it, or it says too little alone, the group's
-    stands in front (`http_errors`, `plugin_invocations`).
+    stands in front (`http_errors`, `plugin_invocations`, `ai_units`).
     """
     found: dict[str, tuple[str | None, str, Any]] = {}
     for field in schema["fields"]:
@@ -54,7 +57,7 @@ def paths(schema: Mapping[str, Any]) -> dict[str, tuple[str | None, str, Any]]:
             found[field["name"]] = (None, field["name"], field["type"])
             continue
         for inner in record["fields"]:
-            prefixed = field["name"] == "http" or inner["name"] == "invocations"
+            prefixed = field["name"] == "http" or inner["name"] in {"invocations", "units"}
             name = f"{field['name']}_{inner['name']}" if prefixed else inner["name"]
             found[name] = (field["name"], inner["name"], inner["type"])
     return found
@@ -103,7 +106,7 @@ def select(schema: Mapping[str, Any], coordinates: Mapping[str, str]) -> list[st
         coordinates["topic"],
         f"toInt32({coordinates['partition']})",
         f"toInt64({offset})",
-        "1",
+        str(SCHEMA_ID),
         "0",
         f"fromUnixTimestamp64Milli(toInt64({arrived}), 'UTC')",
         f"bitNot(bitOr(bitShiftLeft(toUInt64({arrived}), 22), bitAnd(toUInt64({offset}), 4194303)))",

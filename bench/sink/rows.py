@@ -35,7 +35,7 @@ class Rows:
         born = datetime.fromtimestamp((event["event_id"].int >> 80) / 1000, UTC)
         arrived = datetime.fromtimestamp(arrived_ms / 1000, UTC)
         version = ~((arrived_ms << 22) | (offset & _PLACE)) & _SIXTY_FOUR
-        made += (born, self._topic, partition, offset, 1, 0, arrived, version)
+        made += (born, self._topic, partition, offset, columns.SCHEMA_ID, 0, arrived, version)
         return made
 
 

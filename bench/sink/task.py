@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
 
+from bench.sink.columns import SCHEMA_ID
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -74,7 +76,7 @@ class Task:
             autogenerate_session_id=False,
         )
 
-    def schema(self, schema_id: int = 1) -> dict[str, Any]:
+    def schema(self, schema_id: int = SCHEMA_ID) -> dict[str, Any]:
         """The writer's schema, from the registry."""
         with urllib.request.urlopen(f"{self.registry_url}/schemas/ids/{schema_id}") as answer:
             found: dict[str, Any] = json.loads(json.load(answer)["schema"])

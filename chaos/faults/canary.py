@@ -65,7 +65,8 @@ def canary(world: World, _: Random) -> None:
     for executor in world.running("executor"):
         executor.kill()
     registry = world.held.enter_context(switched_registry())
-    registry.schemas[1], registry.fails_with = avro_files.text_of(1), 401
+    current = avro_files.CURRENT_VERSION
+    registry.schemas[current], registry.fails_with = avro_files.text_of(current), 401
     registry.open()
     world.environment |= {
         "KAFKA_SASL_USERNAME": "canary",

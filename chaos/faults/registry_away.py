@@ -19,7 +19,7 @@ from taximeter_schemas.errors import Retryable
 
 _FIRST, _NEWER, _NOBODYS = 7_001, 7_002, 7_999
 _NOT_YET: Final = "not stored yet"
-# Two fields at the end of the record, with the bytes of their values behind a body of the first version.
+# Two fields at the end of the record, with the bytes of their values behind a body of the current version.
 _ADDED: Final = ({"name": "region", "type": "string", "default": ""}, {"name": "seats", "type": "int", "default": 0})
 _ADDED_BYTES: Final = b"\x04eu\x0e"
 
@@ -42,9 +42,9 @@ def versions(seed: int, count: int) -> Iterator[Entry]:
 
 def registered() -> dict[int, str]:
     """What the registry knows."""
-    newer = json.loads(avro_files.text_of(1))
+    newer = json.loads(avro_files.text_of(avro_files.CURRENT_VERSION))
     newer["fields"] += _ADDED
-    return {_FIRST: avro_files.text_of(1), _NEWER: json.dumps(newer)}
+    return {_FIRST: avro_files.text_of(avro_files.CURRENT_VERSION), _NEWER: json.dumps(newer)}
 
 
 def away(world: World, rng: Random) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import islice
 from operator import index
 from typing import Any
 
 from taximeter.faults import Faults
 from taximeter.redact import LOOKED_AT
 from taximeter_schemas.money import REPORTED_COST_SCALE, UNIT_SCALE
+from taximeter_schemas.service_tier import service_tier_of
 
 Rule = Callable[[Any], Any]
 
@@ -24,6 +26,8 @@ TEXT = 1_024
 _KEY = 256
 _LONG_TEXT = LOOKED_AT + 1
 _PAIRS = 64
+_UNITS = 32
+_UNIT_NAME = 64
 DEBUG = ("error_message", "provider_metadata", "description")
 """Fields that only help to find a cause; they are the first to go under pressure."""
 
@@ -85,6 +89,13 @@ long_text = _bounded(_LONG_TEXT)
 """Text that is cut again after it was redacted."""
 
 
+def tier(value: object) -> str:
+    """A service tier in our words."""
+    if not isinstance(value, str | bytes):
+        raise TypeError("not a text")
+    return service_tier_of(clean(value))
+
+
 def count(value: object) -> int:
     """A whole number from 0. Floats only where they are whole; bools, texts and negatives are refused."""
     if isinstance(value, bool):
@@ -125,20 +136,20 @@ amount = _amount(UNIT_SCALE)
 """An amount of a plugin's own unit, rounded to 9 places."""
 
 
-def _pairs(value_rule: Rule) -> Rule:
+def _pairs(value_rule: Rule, most: int = _PAIRS, longest: int = _KEY) -> Rule:
     def rule(value: object) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise TypeError("not a mapping")
         taken: dict[str, Any] = {}
         whole = True
         for key, inner in value.items():
-            if len(taken) >= _PAIRS:
+            if len(taken) >= most:
                 whole = False
                 break
             try:
-                taken[clean(key)[:_KEY]] = value_rule(inner)
+                taken[clean(key)[:longest]] = value_rule(inner)
             except Cut as cut:
-                taken[clean(key)[:_KEY]] = cut.kept
+                taken[clean(key)[:longest]] = cut.kept
                 whole = False
             except (TypeError, ValueError, ArithmeticError):
                 whole = False
@@ -154,3 +165,17 @@ texts = _pairs(text)
 
 amounts = _pairs(amount)
 """A mapping of unit to amount."""
+
+units = _pairs(count, _UNITS, _UNIT_NAME)
+"""A mapping of unit to count: at most 32 pairs, names of at most 64 characters."""
+
+
+def as_it_is(pairs: object) -> object:
+    """What `units` would take of a mapping that may change before it is read. Never raises; what is none stays."""
+    try:
+        return dict(islice(pairs.items(), _UNITS + 1)) if isinstance(pairs, Mapping) else pairs
+    except Exception:  # noqa: BLE001 - a foreign mapping may raise whatever it likes
+        return _UNREADABLE
+
+
+_UNREADABLE = object()

@@ -126,6 +126,8 @@ class Node:
         """
         # Not `guarded`: this is called for every model call, and nothing in it but the note can raise.
         try:
+            if "units" in words:
+                words["units"] = accept.as_it_is(words["units"])  # type: ignore[typeddict-item]  # read later, whatever it is
             self._note("ai", words)
             if mistaken:
                 self.faults.note("Node.ai", "counters are given by name")

@@ -1,6 +1,6 @@
 """`MeterEvent`: one leaf fact, what one attempt of one node of one run used.
 
-The pydantic twin of `avro/meter_event.v1.avsc`; a test holds the two together in both directions, and the Avro file
+The pydantic twin of `avro/meter_event.v2.avsc`; a test holds the two together in both directions, and the Avro file
 says what each field means. Every number is an additive counter, so any sum over any grouping is right. A group that
 does not apply is None as a whole. Unknown is never zero: `ai.quality = missing` says so.
 """
@@ -62,7 +62,11 @@ class _Record(BaseModel):
 
 
 class AiUsage(_Record):
-    """What one model used. `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning."""
+    """What one model used. `input_tokens` includes cache reads and writes, `output_tokens` includes reasoning.
+
+    `units` are further counts: parts of these counters, or beside them. Its `requests` says how many calls are added up
+    here; absent, it is one.
+    """
 
     provider: str = ""
     model: str = ""
@@ -79,6 +83,8 @@ class AiUsage(_Record):
     response_id: str = ""
     reported_cost: ReportedCost | None = None
     quality: Quality = Quality.REPORTED
+    service_tier: str = ""
+    units: dict[str, Count] = Field(default_factory=dict)
 
 
 class HttpUsage(_Record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -35,16 +36,20 @@ def event(**fields: Any) -> dict[str, Any]:
 def body(made: dict[str, Any]) -> bytes:
     """Its Avro body."""
     out = io.BytesIO()
-    fastavro.schemaless_writer(out, avro_files.parsed(1), made)
+    fastavro.schemaless_writer(out, avro_files.parsed(avro_files.CURRENT_VERSION), made)
     return out.getvalue()
 
 
 def test_every_column_of_the_table_is_written_but_none_that_it_lacks() -> None:
-    """By the migration's own words."""
-    text = Path("infra/taximeter_infra/migrations/0001_events.sql").read_text(encoding="utf-8")
+    """By the migrations' own words."""
+    migrations = Path("infra/taximeter_infra/migrations")
+    text = (migrations / "0001_events.sql").read_text(encoding="utf-8")
     table = text[text.index("(\n") : text.index("INDEX run_ids")]
     told = [line.split()[0] for line in table.splitlines()[1:] if line[4:5].isalpha()]
+    added = (migrations / "0007_event_units.sql").read_text(encoding="utf-8").partition(";\n")[0]
+    told += re.findall(r"ADD COLUMN IF NOT EXISTS (\w+)", added)
     assert sorted(told) == sorted(columns.columns(SCHEMA))
+    assert columns.SCHEMA_ID == avro_files.CURRENT_VERSION
 
 
 def test_a_row_has_a_value_for_every_column() -> None:
@@ -142,7 +147,7 @@ def test_the_load_catches_up_with_its_rate_and_never_runs_ahead() -> None:
 
 def test_a_probe_is_a_message_like_the_others_made_now() -> None:
     """Only account, id and time are its own."""
-    model = frame.header(1) + body(event(account_id="a", node_id="n"))
+    model = frame.header(columns.SCHEMA_ID) + body(event(account_id="a", node_id="n"))
     schema_id, found = frame.split(load.probe(model, NOW))
     told: Any = fastavro.schemaless_reader(io.BytesIO(found), avro_files.parsed(schema_id), None)
     assert (told["account_id"], told["occurred_at"], told["node_id"]) == (load.ACCOUNT, NOW, "n")
@@ -152,7 +157,7 @@ def test_what_must_be_stored_is_counted_without_the_engine() -> None:
     """Events and tokens; every message is noted."""
     record = next(columns.group_of(field["type"]) for field in SCHEMA["fields"] if field["name"] == "ai") or {}
     ai = {field["name"]: field["default"] for field in record["fields"]} | {"input_tokens": 7}
-    values = [frame.header(1) + body(one) for one in (event(ai=ai), event())]
+    values = [frame.header(columns.SCHEMA_ID) + body(one) for one in (event(ai=ai), event())]
     noted: list[backlog.Message] = []
     messages = (backlog.Message(0, number, 1, None, value) for number, value in enumerate(values))
     assert backlog.expectation(messages, noted.append) == backlog.Expected(2, 7)
@@ -165,7 +170,7 @@ def test_the_registry_knows_the_packaged_schemas_and_no_others() -> None:
         task = Task("b", "c", "d", url, "t", "g", 1)
         assert task.schema() == SCHEMA
         with pytest.raises(urllib.error.HTTPError, match="404") as refused:
-            urllib.request.urlopen(f"{url}/schemas/ids/2?fetchMaxId=false")
+            urllib.request.urlopen(f"{url}/schemas/ids/{avro_files.CURRENT_VERSION + 1}?fetchMaxId=false")
         refused.value.close()
 
 

@@ -82,8 +82,8 @@ def test_the_handler_outside_a_run_says_whose_use_it_is() -> None:
             "planner",
             "claude-sonnet-4",
             "Anthropic",
-            {"input_tokens": 5, "output_tokens": 2},
-            {"id": "msg_1"},
+            {"input_tokens": 5, "output_tokens": 2, "server_tool_use": {"web_search_requests": 3}},
+            {"id": "msg_1", "service_tier": "batch"},
         )
     event = recorded.only()
     assert (event.user_id, event.thread_id, event.agent_name) == ("u1", "t1", "planner")
@@ -94,6 +94,7 @@ def test_the_handler_outside_a_run_says_whose_use_it_is() -> None:
         2,
         "msg_1",
     )
+    assert (event.ai.service_tier, event.ai.units) == ("batch", {"web_searches": 3})
 
 
 def test_the_handler_inside_a_node_adds_to_it_and_gives_way_to_a_tap() -> None:

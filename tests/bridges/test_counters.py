@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from taximeter.bridges.counters import counters_of, whole
 
-SHAPES: list[tuple[str, object, dict[str, int]]] = [
+SHAPES: list[tuple[str, object, dict[str, Any]]] = [
     (
         "OpenAI chat",
         {
@@ -88,6 +88,19 @@ SHAPES: list[tuple[str, object, dict[str, int]]] = [
         "the Vercel AI SDK",
         {"inputTokens": 9, "outputTokens": 2, "cachedInputTokens": 4},
         {"input_tokens": 9, "output_tokens": 2, "cache_read_tokens": 4},
+    ),
+    (
+        "OpenAI chat with sound",
+        {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"audio_tokens": 3, "image_tokens": 0},
+         "completion_tokens_details": {"audio_tokens": 2}},
+        {"input_tokens": 9, "output_tokens": 4, "units": {"input_audio_tokens": 3, "output_audio_tokens": 2}},
+    ),
+    (
+        "Anthropic with a tier, an hour of cache and searches",
+        {"input_tokens": 1, "output_tokens": 5, "cache_creation_input_tokens": 8, "service_tier": "priority",
+         "cache_creation": {"ephemeral_1h_input_tokens": 6}, "server_tool_use": {"web_search_requests": 2}},
+        {"input_tokens": 9, "output_tokens": 5, "cache_write_tokens": 8, "service_tier": "priority",
+         "units": {"cache_write_1h_tokens": 6, "web_searches": 2}},
     ),
     ("nothing", None, {}),
     ("no mapping", 7, {}),

@@ -24,10 +24,12 @@ USAGE: Any = {
     "input_tokens": 350,
     "output_tokens": 24,
     "total_tokens": 374,
-    "input_token_details": {"cache_read": 100},
+    "input_token_details": {"cache_read": 100, "audio": 7},
     "output_token_details": {"reasoning": 8},
 }
-FACTS = {"model_name": "gpt-4o-2024-11-20", "model_provider": "openai", "id": "chatcmpl-1234567890"}
+FACTS = {
+    "model_name": "gpt-4o-2024-11-20", "model_provider": "openai", "id": "chatcmpl-1234567890", "service_tier": "flex",
+}  # fmt: skip
 
 
 def answer() -> AIMessage:
@@ -72,6 +74,8 @@ def check(event: Any, times: int = 1) -> None:
     assert (event.ai.provider, event.ai.model, event.ai.response_id) == ("openai", "gpt-4o-2024-11-20", FACTS["id"])
     assert (event.ai.input_tokens, event.ai.output_tokens) == (350 * times, 24 * times)
     assert (event.ai.cache_read_tokens, event.ai.reasoning_tokens) == (100 * times, 8 * times)
+    assert event.ai.service_tier == "flex"
+    assert event.ai.units == {"input_audio_tokens": 7 * times, **({"requests": times} if times > 1 else {})}
 
 
 def test_a_call_is_use_of_the_node_around_it() -> None:

@@ -37,7 +37,9 @@ def response() -> Response:
         output_tokens_details=OutputTokensDetails(reasoning_tokens=8),
         total_tokens=120,
     )
-    return Response.model_construct(id="resp_12345678901", model="gpt-4o-2024-11-20", usage=usage)
+    return Response.model_construct(
+        id="resp_12345678901", model="gpt-4o-2024-11-20", usage=usage, service_tier="default"
+    )
 
 
 def test_a_response_span_is_use_with_the_providers_id() -> None:
@@ -47,6 +49,7 @@ def test_a_response_span_is_use_with_the_providers_id() -> None:
     ai = recorded.only().ai
     assert ai is not None
     assert (ai.provider, ai.model, ai.response_id) == ("openai", "gpt-4o-2024-11-20", "resp_12345678901")
+    assert (ai.service_tier, ai.units) == ("standard", {})
     assert (ai.input_tokens, ai.output_tokens, ai.cache_read_tokens, ai.reasoning_tokens) == (100, 20, 64, 8)
 
 

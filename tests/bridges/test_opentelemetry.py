@@ -95,6 +95,18 @@ DIALECTS: dict[str, dict[str, Any]] = {
 }
 
 
+def test_tier_and_units_of_a_span_are_the_calls(tracer: Tracer) -> None:
+    """The tier that served; the one that was asked for says nothing. No zeros among the units."""
+    told = DIALECTS["OpenInference"] | {
+        "openai.response.service_tier": "flex", "openai.request.service_tier": "priority",
+        "llm.token_count.prompt_details.audio": 7, "gen_ai.usage.details.web_search_requests": 2,
+        "llm.token_count.completion_details.audio": 0,
+    }  # fmt: skip
+    ai = one_event(tracer, told).ai
+    assert ai is not None
+    assert (ai.service_tier, ai.units) == ("flex", {"input_audio_tokens": 7, "web_searches": 2})
+
+
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=list(DIALECTS))
 def test_every_dialect_says_the_same(tracer: Tracer, dialect: dict[str, Any]) -> None:
     """The same call, told by five conventions, is the same use."""

@@ -28,11 +28,12 @@ def ask(agent: Agent[None, str]) -> AgentRunResult[str]:
 
 def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     usage = RequestUsage(
-        input_tokens=113, output_tokens=5, cache_read_tokens=100, cache_write_tokens=3, details={"reasoning_tokens": 2}
-    )
+        input_tokens=113, output_tokens=5, cache_read_tokens=100, cache_write_tokens=3, input_audio_tokens=7,
+        details={"reasoning_tokens": 2, "web_search_requests": 1},
+    )  # fmt: skip
     return ModelResponse(
         [TextPart("hello")], usage=usage, provider_name="anthropic",
-        provider_response_id="msg_123456789012",
+        provider_response_id="msg_123456789012", provider_details={"service_tier": "priority"},
     )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ def test_a_request_is_use_of_the_node_around_the_agent() -> None:
     assert (ai.provider, ai.response_id) == ("anthropic", "msg_123456789012")
     assert (ai.input_tokens, ai.output_tokens) == (113, 5)
     assert (ai.cache_read_tokens, ai.cache_write_tokens, ai.reasoning_tokens) == (100, 3, 2)
+    assert (ai.service_tier, ai.units) == ("priority", {"input_audio_tokens": 7, "web_searches": 1})
 
 
 def test_every_request_of_a_run_counts() -> None:

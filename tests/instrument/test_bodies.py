@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,12 @@ def _check(events: list[MeterEvent], size: tuple[int, int], record: dict[str, An
     assert {(group.model) for group in ai} >= {words["model"] for words in wanted if words.get("model")}, place
     for name in COUNTERS:
         assert sum(getattr(group, name) for group in ai) == sum(words.get(name, 0) for words in wanted), (place, name)
+    assert {group.service_tier for group in ai} == {words.get("service_tier", "") for words in wanted}, place
+    units = Counter[str]()
+    for words in wanted:
+        units.update(words.get("units", {}))
+    found = Counter[str]()
+    for group in ai:
+        found.update(group.units)
+    del found["requests"]
+    assert found == units, place

@@ -57,6 +57,7 @@ _AI = [
     "response_id",
     "reported_cost",
     "quality",
+    "service_tier",
 ]
 
 
@@ -65,10 +66,11 @@ def row_of(event: MeterEvent) -> dict[str, Any]:
     row = {name: getattr(event, name) for name in _PLAIN}
     row |= {name: getattr(event.ai, name) for name in _AI} if event.ai else dict.fromkeys(_AI, 0)
     if event.ai is None:
-        row |= dict.fromkeys(("provider", "model", "usage_type", "response_id", "quality"), "")
+        row |= dict.fromkeys(("provider", "model", "usage_type", "response_id", "quality", "service_tier"), "")
         row["reported_cost"] = None
     http, plugin, code = event.http or HttpUsage(), event.plugin or PluginUsage(), event.code or CodeUsage()
     row |= {
+        "ai_units": event.ai.units if event.ai else {},
         "http_requests": http.requests,
         "http_bytes_out": http.bytes_out,
         "http_bytes_in": http.bytes_in,

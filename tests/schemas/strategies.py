@@ -57,6 +57,8 @@ ai_uses = st.builds(
     response_id=words,
     reported_cost=st.none() | decimals(12),
     quality=st.sampled_from(Quality),
+    service_tier=words,
+    units=st.dictionaries(words, counts, max_size=3),
 )
 
 events = st.builds(

@@ -22,7 +22,7 @@ from taximeter_schemas.uuid7 import compose
 
 REGISTRY = PackagedRegistry()
 HEADER = frame.header(REGISTRY.current_id())
-V1 = avro_files.parsed(1)
+WRITTEN = avro_files.parsed(avro_files.CURRENT_VERSION)
 
 
 def sample() -> MeterEvent:
@@ -43,10 +43,10 @@ def test_a_cut_or_padded_body_is_poison(event: MeterEvent) -> None:
     """A body that is a byte short or long is refused with the reason, never read as something else."""
     body = codec.encode_body(event)
     with pytest.raises(Poison) as cut:
-        codec.decode_body(body[:-1], V1)
+        codec.decode_body(body[:-1], WRITTEN)
     assert cut.value.reason in {"truncated", "malformed"}
     with pytest.raises(Poison) as padded:
-        codec.decode_body(body + b"\0", V1)
+        codec.decode_body(body + b"\0", WRITTEN)
     assert padded.value.reason == "trailing_bytes"
 
 
@@ -83,7 +83,7 @@ def test_a_body_that_breaks_the_rules_is_invalid_and_not_quoted() -> None:
     """A body whose id is no UUIDv7 names the field and nothing of its value."""
     values = sample().model_dump() | {"event_id": uuid4()}
     with pytest.raises(Poison) as poison:
-        codec.decode_body(_written(values), V1)
+        codec.decode_body(_written(values), WRITTEN)
     assert poison.value.reason == "invalid"
     assert "event_id" in str(poison.value)
     assert str(values["event_id"]) not in str(poison.value)
@@ -93,7 +93,7 @@ def test_an_id_past_the_calendar_is_poison() -> None:
     """An id whose clock reads past the year 9999 sets the record aside and stops nothing."""
     values = sample().model_dump() | {"event_id": compose(2**48 - 1, b"0123456789")}
     with pytest.raises(Poison, match="event_id"):
-        codec.decode_body(_written(values), V1)
+        codec.decode_body(_written(values), WRITTEN)
 
 
 def test_groups_that_do_not_apply_are_left_out_of_plain_values() -> None:
@@ -123,5 +123,5 @@ def test_money_that_does_not_fit_is_refused() -> None:
 
 def _written(values: dict[str, object]) -> bytes:
     out = io.BytesIO()
-    fastavro.schemaless_writer(out, V1, values)
+    fastavro.schemaless_writer(out, WRITTEN, values)
     return out.getvalue()

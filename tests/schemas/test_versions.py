@@ -42,6 +42,13 @@ def written(values: dict[str, Any], schema: Any) -> bytes:
     return out.getvalue()
 
 
+def known_to(version: int, event: MeterEvent) -> MeterEvent:
+    """The event without what came after this version."""
+    if event.ai is None or version >= 2:
+        return event
+    return event.model_copy(update={"ai": event.ai.model_copy(update={"service_tier": "", "units": {}})})
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_published_files_are_frozen(version: int) -> None:
     """A published file has the digest that it was published with; a change needs a new version."""
@@ -71,7 +78,8 @@ def test_every_version_reads_every_other(writer: int, reader: int, event: MeterE
     assert read.pop("region", None) == ("" if reader == newest else None)
     if read["ai"] is not None:
         assert read["ai"].pop("video_ms", None) == (0 if reader == newest else None)
-    assert MeterEvent.model_validate(read) == event
+        assert ("units" in read["ai"]) is (reader >= 2)
+    assert MeterEvent.model_validate(read) == known_to(min(writer, reader), event)
 
 
 @settings(max_examples=20, deadline=None)

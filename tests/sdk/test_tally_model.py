@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from taximeter.testing import memory_meter
 from taximeter_schemas.event import MeterEvent
 
-_counts = st.integers(0, 10_000)
+_counts = st.integers(0, 50_000)
 _ai = st.fixed_dictionaries(
     {"model": st.sampled_from(["a", "b"])},
     optional={
         "input_tokens": _counts,
         "output_tokens": _counts,
         "images": _counts,
+        "units": st.dictionaries(st.sampled_from(["web_searches", "input_audio_tokens"]), _counts),
+        "service_tier": st.sampled_from(["flex", "default"]),
         "reported_cost": st.integers(0, 10**6).map(lambda nanos: Decimal(nanos).scaleb(-9)),
     },
 )
@@ -40,6 +42,8 @@ def _modelled(records: list[tuple[str, dict[str, Any]]]) -> dict[Any, Any]:
             case "ai":
                 for name in ("input_tokens", "output_tokens", "images", "reported_cost"):
                     sums[words["model"], name] += words.get(name, 0)
+                for unit, count in words.get("units", {}).items():
+                    sums[words["model"], words.get("service_tier"), unit] += count
             case "http":
                 for name in ("requests", "bytes_out", "bytes_in", "errors"):
                     sums[name] += words.get(name, 1 if name == "requests" else 0)
@@ -59,6 +63,10 @@ def _emitted(events: list[MeterEvent]) -> dict[Any, Any]:
         if event.ai:
             for name in ("input_tokens", "output_tokens", "images", "reported_cost"):
                 sums[event.ai.model, name] += getattr(event.ai, name) or 0
+            tier = {"standard": "default", "": None}.get(event.ai.service_tier, event.ai.service_tier)
+            for unit, count in event.ai.units.items():
+                if unit != "requests":
+                    sums[event.ai.model, tier, unit] += count
         for name, value in (event.http.model_dump() if event.http else {}).items():
             sums[name] += value
         if event.plugin:
@@ -108,7 +116,10 @@ def test_sums_stop_at_the_largest_number(counts: list[int]) -> None:
         with recorded.meter.run() as run, run.node("n") as node:
             for count in counts:
                 node.http(requests=0, bytes_in=count)
-                node.ai(model="m", input_tokens=count, output_tokens=count)
+                node.ai(model="m", output_tokens=count, units={"citation_tokens": count})
         event = recorded.only()
+    largest = min(sum(counts), 2**63 - 1)
     assert event.http is not None
-    assert event.http.bytes_in == min(sum(counts), 2**63 - 1)
+    assert event.http.bytes_in == largest
+    assert event.ai is not None
+    assert event.ai.output_tokens == event.ai.total_tokens == event.ai.units["citation_tokens"] == largest

@@ -49,6 +49,19 @@ def test_anthropic_leaves_the_cache_out_and_we_put_it_in() -> None:
     }  # fmt: skip
 
 
+def test_units_come_along_where_they_are_stated() -> None:
+    """Sound and pictures of OpenAI; hours of cache, searches and the tier of Anthropic. No zeros."""
+    openai = {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"audio_tokens": 3},
+              "completion_tokens_details": {"audio_tokens": 0, "image_tokens": 2}}  # fmt: skip
+    assert from_openai(openai)["units"] == {"input_audio_tokens": 3, "output_image_tokens": 2}
+    anthropic = {
+        "input_tokens": 9, "output_tokens": 4, "cache_creation_input_tokens": 5, "service_tier": "priority",
+        "cache_creation": {"ephemeral_1h_input_tokens": 5}, "server_tool_use": {"web_search_requests": 1},
+    }  # fmt: skip
+    read = from_anthropic(anthropic)
+    assert (read["service_tier"], read["units"]) == ("priority", {"cache_write_1h_tokens": 5, "web_searches": 1})
+
+
 @pytest.mark.parametrize("usage", [None, {}, 7, "x", {"prompt_tokens": None}, {"input_tokens": "9"}, object()])
 def test_use_that_is_not_stated_is_missing(usage: object, recorded: RecordedMeter) -> None:
     """Never a zero that means unknown."""

@@ -9,12 +9,12 @@ from decimal import Decimal
 
 from confluent_kafka import Message
 
-from taximeter_schemas import frame
+from taximeter_schemas import avro_files, frame
 from taximeter_schemas.codec import encode
 from taximeter_schemas.event import AiUsage, HttpUsage, MeterEvent, PluginUsage
 from taximeter_schemas.uuid7 import compose
 
-HEADER = frame.header(1)
+HEADER = frame.header(avro_files.CURRENT_VERSION)
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -30,6 +30,8 @@ def events(count: int, seed: int) -> list[MeterEvent]:
             input_tokens=draw.randrange(1, 9_000),
             output_tokens=draw.randrange(1, 2_000),
             reported_cost=Decimal(draw.randrange(1, 999)) / 1000 if number % 5 == 0 else None,
+            service_tier="flex" if number % 6 == 0 else "",
+            units={"web_searches": number, "requests": 2} if number % 3 == 0 else {},
         )
         http = HttpUsage(requests=1, bytes_in=draw.randrange(10_000))
         plugin = PluginUsage(plugin_id="pdf", invocations=1, custom_units={"pages": Decimal("1.5")})

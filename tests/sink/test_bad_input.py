@@ -14,9 +14,12 @@ from tests.sink.records import BAD, events, value_of
 
 from taximeter_schemas import avro_files, frame
 from taximeter_schemas.errors import Misconfigured, Poison
+from taximeter_schemas.event import AiUsage, Kind, MeterEvent
 from taximeter_schemas.registry import PackagedRegistry
 
 pytestmark = pytest.mark.integration
+
+_NEXT = avro_files.CURRENT_VERSION + 1
 
 
 def test_bad_records_go_to_the_dead_letters_and_the_rest_is_stored(pipeline: Pipeline) -> None:
@@ -76,10 +79,10 @@ def test_a_flood_of_bad_records_stops_its_partition_and_no_other(pipeline: Pipel
 
 
 class _NewerRegistry:
-    """A registry that already knows version 2: a field more at the top, a field more in `ai`, a symbol more."""
+    """A registry that already knows the next version: a field more at the top, one more in `ai`, a symbol more."""
 
     def __init__(self) -> None:
-        newer = copy.deepcopy(avro_files.schema_of(1))
+        newer = copy.deepcopy(avro_files.schema_of(avro_files.CURRENT_VERSION))
         by_name = {field["name"]: field for field in newer["fields"]}
         by_name["outcome"]["type"]["symbols"].append("paused")
         by_name["ai"]["type"][1]["fields"].insert(3, {"name": "video_ms", "type": "long", "default": 0})
@@ -87,19 +90,19 @@ class _NewerRegistry:
         self.newer = fastavro.parse_schema(newer, named_schemas={})
 
     def schema(self, schema_id: int) -> Any:
-        return self.newer if schema_id == 2 else PackagedRegistry().schema(schema_id)
+        return self.newer if schema_id == _NEXT else PackagedRegistry().schema(schema_id)
 
     def current_id(self) -> int:
-        return 1
+        return avro_files.CURRENT_VERSION
 
     def value(self, event: dict[str, Any]) -> bytes:
         out = io.BytesIO()
         fastavro.schemaless_writer(out, self.newer, event)
-        return frame.header(2) + out.getvalue()
+        return frame.header(_NEXT) + out.getvalue()
 
 
 def test_a_newer_version_is_read_where_the_registry_knows_it(pipeline: Pipeline) -> None:
-    """Producers may be ahead of the sink: what it does not know is skipped, the rest is stored beside version 1."""
+    """Producers may be ahead of the sink: what it does not know is skipped, the rest is stored beside ours."""
     registry = _NewerRegistry()
     made = events(40, seed=12)
     old, new = made[:20], made[20:]
@@ -115,9 +118,49 @@ def test_a_newer_version_is_read_where_the_registry_knows_it(pipeline: Pipeline)
     assert pipeline.clickhouse.rows(
         "SELECT schema_id, count(), sum(input_tokens), any(outcome) FROM events GROUP BY 1 ORDER BY 1"
     ) == [
-        (1, 20, sum(event.ai.input_tokens for event in old if event.ai), "success"),
-        (2, 20, sum(event.ai.input_tokens for event in new if event.ai), "paused"),
+        (_NEXT - 1, 20, sum(event.ai.input_tokens for event in old if event.ai), "success"),
+        (_NEXT, 20, sum(event.ai.input_tokens for event in new if event.ai), "paused"),
     ]
+
+
+def test_an_older_version_is_stored_beside_ours(pipeline: Pipeline) -> None:
+    """In one batch: what version 1 did not know is empty, tier and units of version 2 are stored as they are."""
+    made = events(60, seed=14)
+    values = [_written(event, 1 + number % 2) for number, event in enumerate(made)]
+    pipeline.produce(values, keys=["one"] * 60)
+    counters = pipeline.run()
+    assert (counters.records, counters.dead_lettered) == (60, 0)
+    told = pipeline.clickhouse.rows(
+        "SELECT schema_id, toString(event_id), service_tier, ai_units FROM events ORDER BY kafka_offset"
+    )
+    unknown = AiUsage()
+    expected = [
+        (1, str(event.event_id), "", {})
+        if number % 2 == 0
+        else (2, str(event.event_id), (event.ai or unknown).service_tier, (event.ai or unknown).units)
+        for number, event in enumerate(made)
+    ]
+    assert told == expected
+    assert any(units for _, _, _, units in expected)
+
+
+def test_a_negative_unit_is_refused(pipeline: Pipeline) -> None:
+    """Only an adjustment may take back; the event beside it is stored."""
+    good, bad, taken_back = (event.model_copy(update={"ai": AiUsage(units={"web_searches": count})})
+                             for event, count in zip(events(3, seed=15), (3, -3, -3), strict=True))  # fmt: skip
+    taken_back = taken_back.model_copy(update={"kind": Kind.ADJUSTMENT})
+    pipeline.produce([value_of(event) for event in (good, bad, taken_back)], keys=["one"] * 3)
+    pipeline.run(pipeline.settings(poison_rate=1))
+    (letter,) = pipeline.dead_letters()
+    assert letter.value() == value_of(bad)
+    assert dict(letter.headers() or [])["taximeter-reason"] == b"negative"
+    assert pipeline.clickhouse.rows("SELECT ai_units['web_searches'] FROM events ORDER BY 1") == [(-3,), (3,)]
+
+
+def _written(event: MeterEvent, version: int) -> bytes:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, avro_files.parsed(version), event.model_dump())
+    return frame.header(version) + out.getvalue()
 
 
 def test_a_newer_version_that_nobody_knows_is_kept(pipeline: Pipeline) -> None:
@@ -130,4 +173,4 @@ def test_a_newer_version_that_nobody_knows_is_kept(pipeline: Pipeline) -> None:
     assert letter.value() == value
     assert dict(letter.headers() or [])["taximeter-reason"] == b"unknown_schema"
     with pytest.raises(Poison):
-        PackagedRegistry().schema(2)
+        PackagedRegistry().schema(_NEXT)

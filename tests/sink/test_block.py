@@ -17,10 +17,11 @@ from taximeter_consumers.sink.columns import HEADER as FRAME
 from taximeter_consumers.sink.guards import PLACE_MARK
 from taximeter_schemas import avro_files
 
-WRITER = avro_files.schema_of(1)
+WRITER = avro_files.schema_of(avro_files.CURRENT_VERSION)
 VALUES = [value_of(event) for event in events(40, seed=41)]
 PLAIN: list[Any] = [
-    fastavro.schemaless_reader(io.BytesIO(value[len(HEADER) :]), avro_files.parsed(1)) for value in VALUES
+    fastavro.schemaless_reader(io.BytesIO(value[len(HEADER) :]), avro_files.parsed(avro_files.CURRENT_VERSION))
+    for value in VALUES
 ]
 
 _INT64 = st.integers(0, 2**63 - 1)

@@ -44,6 +44,6 @@ def test_good_records_are_grouped_and_aligned() -> None:
     values = [value_of(event) for event in events(50, seed=4)]
     sifted = sift.by_schema(values)
     assert sifted.bad == {}
-    assert dict(sifted.groups) == {1: list(range(50))}
-    walk = walk_of(avro_files.schema_of(1), 1)
+    assert dict(sifted.groups) == {avro_files.CURRENT_VERSION: list(range(50))}
+    walk = walk_of(avro_files.schema_of(avro_files.CURRENT_VERSION), avro_files.CURRENT_VERSION)
     assert sift.unaligned(sift.Group(values, range(50), walk), range(50)) == {}

@@ -50,8 +50,10 @@ CASES: dict[str, tuple[str | None, str, dict[str, Any], dict[str, Any]]] = {
         "api.openai.com", "/v1/realtime",
         {"type": "response.done", "event_id": "e", "response": {"id": "resp_1", "status": "completed", "usage": {
             "total_tokens": 30, "input_tokens": 20, "output_tokens": 10,
-            "input_token_details": {"cached_tokens": 8, "audio_tokens": 12}}}},
-        {"input_tokens": 20, "output_tokens": 10, "cache_read_tokens": 8, "response_id": "resp_1"},
+            "input_token_details": {"cached_tokens": 8, "audio_tokens": 12,
+                                    "cached_tokens_details": {"text_tokens": 3, "audio_tokens": 5}}}}},
+        {"units": {"input_audio_tokens": 12, "cache_audio_read_tokens": 5},
+         "input_tokens": 20, "output_tokens": 10, "cache_read_tokens": 8, "response_id": "resp_1"},
     ),
     "azure names the deployment": (
         "x.openai.azure.com", "/openai/deployments/my%20gpt/embeddings",
@@ -64,7 +66,8 @@ CASES: dict[str, tuple[str | None, str, dict[str, Any], dict[str, Any]]] = {
             "input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 1000, "cache_creation_input_tokens": 30,
             "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}}},
         {"input_tokens": 1040, "output_tokens": 5, "cache_read_tokens": 1000, "cache_write_tokens": 30,
-         "details": {"cache_write_5m_tokens": 10, "cache_write_1h_tokens": 20}},
+         "details": {"cache_write_5m_tokens": 10, "cache_write_1h_tokens": 20},
+         "units": {"cache_write_1h_tokens": 20}},
     ),
     "gemini thoughts and tools": (
         "generativelanguage.googleapis.com", "/v1beta/models/gemini-x:generateContent",
@@ -73,6 +76,26 @@ CASES: dict[str, tuple[str | None, str, dict[str, Any], dict[str, Any]]] = {
             "cachedContentTokenCount": 6, "totalTokenCount": 40}},
         {"model": "gemini-x", "input_tokens": 17, "output_tokens": 23, "reasoning_tokens": 20, "cache_read_tokens": 6,
          "total_tokens": 40, "response_id": "r"},
+    ),
+    "gemini sound and pictures": (
+        "generativelanguage.googleapis.com", "/v1beta/models/gemini-x:generateContent",
+        {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {
+            "promptTokenCount": 100, "toolUsePromptTokenCount": 7, "candidatesTokenCount": 9, "totalTokenCount": 116,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20}, {"modality": "AUDIO", "tokenCount": 50},
+                                    {"modality": "IMAGE", "tokenCount": 9}, {"modality": "DOCUMENT", "tokenCount": 21}],
+            "toolUsePromptTokensDetails": [{"modality": "AUDIO", "tokenCount": 7}],
+            "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 30}], "cachedContentTokenCount": 30,
+            "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 9}]}},
+        {"input_tokens": 107, "output_tokens": 9, "cache_read_tokens": 30,
+         "units": {"input_audio_tokens": 57, "cache_audio_read_tokens": 30, "input_image_tokens": 30,
+                   "output_audio_tokens": 9}},
+    ),
+    "mistral reads documents": (
+        "api.mistral.ai", "/v1/ocr",
+        {"pages": [{"index": 0, "markdown": "x"}], "model": "mistral-ocr-2505",
+         "usage_info": {"pages_processed": 29, "doc_size_bytes": 3002783}},
+        {"provider": "mistral", "model": "mistral-ocr-2505", "input_tokens": None, "quality": "reported",
+         "units": {"document_pages": 29}},
     ),
     "vertex embeddings by predict": (
         "us-central1-aiplatform.googleapis.com",
@@ -148,12 +171,12 @@ CASES: dict[str, tuple[str | None, str, dict[str, Any], dict[str, Any]]] = {
         chat({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12, "cost": 0.00014}),
         {"reported_cost": Decimal("0.00014"), "input_tokens": 10},
     ),
-    "perplexity reasons beside": (
+    "perplexity reasons and cites beside": (
         "api.perplexity.ai", "/chat/completions",
         chat({"prompt_tokens": 33, "completion_tokens": 7163, "total_tokens": 7196, "citation_tokens": 20016,
               "num_search_queries": 18, "reasoning_tokens": 73997, "cost": {"total_cost": 0.5}}),
-        {"input_tokens": 33, "output_tokens": 81160, "reasoning_tokens": 73997, "reported_cost": Decimal("0.5"),
-         "details": {"citation_tokens": 20016, "searches": 18}},
+        {"input_tokens": 33, "output_tokens": 101176, "reasoning_tokens": 73997, "reported_cost": Decimal("0.5"),
+         "units": {"citation_tokens": 20016, "web_searches": 18}},
     ),
     "together caches": (
         "api.together.xyz", CHAT,
@@ -289,6 +312,70 @@ def test_a_cache_that_exceeds_the_input_is_no_part_of_it() -> None:
     assert usage is not None
     assert (usage.input_tokens, usage.cache_read_tokens) == (1, None)
     assert usage.details["cached_beside_input_tokens"] == 480
+
+
+TIERS: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "openai by default": ("api.openai.com", CHAT, {"service_tier": "default"}, "standard"),
+    "openai flex": ("api.openai.com", CHAT, {"service_tier": "flex"}, "flex"),
+    "openai does not say": ("api.openai.com", CHAT, {"service_tier": "auto"}, ""),
+    "openai null": ("api.openai.com", CHAT, {"service_tier": None}, ""),
+    "groq": ("api.groq.com", CHAT, {"service_tier": "on_demand"}, "standard"),
+    "a number": ("api.openai.com", CHAT, {"service_tier": 1}, ""),
+    "bedrock": ("bedrock-runtime.us-east-1.amazonaws.com", "/model/m/converse",
+                {"usage": {"inputTokens": 1, "outputTokens": 2}, "output": {}, "serviceTier": {"type": "flex"}},
+                "flex"),
+    "anthropic": ("api.anthropic.com", "/v1/messages",
+                  {"content": [], "usage": {"input_tokens": 1, "output_tokens": 2, "service_tier": "priority"}},
+                  "priority"),
+    "gemini": ("generativelanguage.googleapis.com", "/v1beta/models/g:generateContent",
+               {"usageMetadata": {"promptTokenCount": 3, "serviceTier": "standard"}}, "standard"),
+    "vertex": ("us-central1-aiplatform.googleapis.com", "/v1/publishers/google/models/g:generateContent",
+               {"usageMetadata": {"promptTokenCount": 3, "trafficType": "ON_DEMAND_PRIORITY"}}, "priority"),
+    "vertex, bought": ("us-central1-aiplatform.googleapis.com", "/v1/publishers/google/models/g:generateContent",
+                       {"usageMetadata": {"promptTokenCount": 3, "trafficType": "PROVISIONED_THROUGHPUT"}},
+                       "provisioned_throughput"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_the_service_tier_is_read_where_it_is_stated(name: str) -> None:
+    """In one set of words; empty where the provider did not say how it served."""
+    host, path, said, expected = TIERS[name]
+    usage = read(host, path, chat({"prompt_tokens": 1, "completion_tokens": 2}) | said if path == CHAT else said)
+    assert usage is not None
+    assert usage.service_tier == expected
+    assert usage.words().get("service_tier", "") == expected
+
+
+def test_the_service_tier_may_stand_in_a_header() -> None:
+    """Bedrock's, where a model's own body has no place for it."""
+    headers = {"X-Amzn-Bedrock-Service-Tier": "priority"}
+    usage = read(
+        "bedrock-runtime.us-east-1.amazonaws.com", "/model/m/invoke",
+        {"prompt_token_count": 3, "generation_token_count": 4}, headers=headers,
+    )  # fmt: skip
+    assert usage is not None
+    assert (usage.service_tier, usage.input_tokens) == ("priority", 3)
+
+
+def test_an_advisor_has_the_tier_of_its_call() -> None:
+    """A tool that is another model's has none that is known."""
+    body = {"id": "m", "model": "claude-x", "content": [], "usage": {
+        "input_tokens": 7, "output_tokens": 4, "service_tier": "batch",
+        "iterations": [{"type": "advisor_message", "model": "o", "input_tokens": 70, "output_tokens": 8}]}}  # fmt: skip
+    usage = read("api.anthropic.com", "/v1/messages", body)
+    assert usage is not None
+    assert [part.service_tier for part in (usage, *usage.further)] == ["batch", "batch"]
+
+
+def test_words_carry_units_that_are_not_zero() -> None:
+    """Details of which nobody charges stay behind."""
+    usage = read("api.anthropic.com", "/v1/messages", {"content": [], "usage": {
+        "input_tokens": 7, "output_tokens": 4, "cache_creation_input_tokens": 9,
+        "cache_creation": {"ephemeral_5m_input_tokens": 9, "ephemeral_1h_input_tokens": 0},
+        "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 2}}})  # fmt: skip
+    assert usage is not None
+    assert usage.words()["units"] == {"web_searches": 3}
 
 
 def test_words_are_those_of_a_node() -> None:

@@ -60,6 +60,8 @@ _COLUMNS: Mapping[str, tuple[str, str]] = {
     "response_id": ("ai.response_id", "''"),
     "reported_cost": ("ai.reported_cost", "NULL"),
     "quality": ("ai.quality", "''"),
+    "service_tier": ("ai.service_tier", "''"),
+    "ai_units": ("ai.units", "map()"),
     "http_requests": ("http.requests", "0"),
     "http_bytes_out": ("http.bytes_out", "0"),
     "http_bytes_in": ("http.bytes_in", "0"),

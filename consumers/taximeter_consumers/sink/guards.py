@@ -31,6 +31,7 @@ _COUNTERS: Final = (
 )
 _AMOUNTS: Final = {
     "ai.reported_cost": "ifNull(`ai`.`reported_cost` < 0, 0)",
+    "ai.units": "arrayExists(count -> count < 0, mapValues(`ai`.`units`))",
     "plugin.custom_units": "arrayExists(amount -> amount < 0, mapValues(`plugin`.`custom_units`))",
 }
 

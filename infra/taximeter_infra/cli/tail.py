@@ -113,6 +113,9 @@ def use_of(event: MeterEvent) -> str:
         unknown = event.ai.quality == "missing" and not event.ai.total_tokens
         used = "unknown" if unknown else f"{event.ai.input_tokens}>{event.ai.output_tokens}"
         words.append(f"{event.ai.model} {used} tokens")
+        words += [f"{count} {unit}" for unit, count in event.ai.units.items()]
+        if event.ai.service_tier not in {"", "standard"}:
+            words.append(f"({event.ai.service_tier})")
         if event.ai.quality != "reported":
             words.append(f"({event.ai.quality.value})")
     if event.http is not None:

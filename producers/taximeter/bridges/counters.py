@@ -46,6 +46,33 @@ _NAMES: Mapping[str, Sequence[Path]] = {
     ),
 }  # fmt: skip
 
+# Counts that an event carries as `units`; zeros are left out.
+_UNITS: Mapping[str, Sequence[Path]] = {
+    "cache_write_1h_tokens": (
+        ("cache_write_1h_tokens",), ("cache_creation", "ephemeral_1h_input_tokens"),
+        ("input_token_details", "ephemeral_1h_input_tokens"), ("details", "ephemeral_1h_input_tokens"),
+    ),
+    "input_audio_tokens": (
+        ("input_audio_tokens",), ("prompt_tokens_details", "audio_tokens"), ("input_tokens_details", "audio_tokens"),
+        ("input_token_details", "audio"),
+    ),
+    "cache_audio_read_tokens": (("cache_audio_read_tokens",),),
+    "input_image_tokens": (
+        ("prompt_tokens_details", "image_tokens"), ("input_tokens_details", "image_tokens"),
+        ("input_token_details", "image"),
+    ),
+    "input_video_tokens": (("input_token_details", "video"),),
+    "output_audio_tokens": (
+        ("output_audio_tokens",), ("completion_tokens_details", "audio_tokens"),
+        ("output_tokens_details", "audio_tokens"), ("output_token_details", "audio"),
+    ),
+    "output_image_tokens": (
+        ("completion_tokens_details", "image_tokens"), ("output_tokens_details", "image_tokens"),
+        ("output_token_details", "image"),
+    ),
+    "web_searches": (("server_tool_use", "web_search_requests"), ("details", "web_search_requests")),
+}  # fmt: skip
+
 # Gemini's candidates leave its thoughts out.
 _THOUGHTS: Sequence[Path] = (("thoughts_token_count",), ("thoughtsTokenCount",))
 # These words are Anthropic's and Bedrock's own, beside which the input is what the cache did not hold.
@@ -63,7 +90,14 @@ def counters_of(usage: object) -> AiCounters:
     raw = any(member(usage, name) is not None for name in _APART) and any(
         _count(member(usage, name)) is not None for name in _FRESH
     )
-    return whole(found, apart=raw)
+    counters = whole(found, apart=raw)
+    units = {name: value for name, paths in _UNITS.items() if (value := _first(usage, paths))}
+    if units:
+        counters["units"] = units
+    tier = member(usage, "service_tier")
+    if isinstance(tier, str) and tier:
+        counters["service_tier"] = tier
+    return counters
 
 
 def whole(found: Mapping[str, int], *, apart: bool = False) -> AiCounters:

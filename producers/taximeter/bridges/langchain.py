@@ -19,6 +19,7 @@ from langchain_core.outputs import LLMResult
 from taximeter.bridges.claim import OpenCalls, claim, claim_failed, quiet
 from taximeter.bridges.counters import counters_of
 from taximeter.bridges.names import provider_name
+from taximeter.usage.objects import member
 
 # LangChain makes such ids itself where it knows none of the provider's.
 _OWN_IDS = ("run-", "run--", "lc_", "lc_run--")
@@ -85,6 +86,9 @@ def _answered(response: LLMResult) -> dict[str, Any]:
     provider = provider_name(facts.get("model_provider"))
     if provider is not None:
         words["provider"] = provider
+    told = facts.get("service_tier") or output.get("service_tier") or member(facts.get("usage"), "service_tier")
+    if isinstance(told, str):
+        words["service_tier"] = told
     response_id = facts.get("id") or output.get("id") or getattr(message, "id", None)
     if isinstance(response_id, str) and not response_id.startswith(_OWN_IDS):
         words["response_id"] = response_id

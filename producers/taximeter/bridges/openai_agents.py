@@ -60,11 +60,13 @@ class TaximeterTracing(TracingProcessor):
 
 def _of_response(data: ResponseSpanData) -> dict[str, Any]:
     response = data.response
+    tier = getattr(response, "service_tier", None)
     return {
         "provider": "openai",
         "model": getattr(response, "model", None),
         "usage_type": "text",
         "response_id": getattr(response, "id", None),
+        "service_tier": tier if isinstance(tier, str) else None,
         **counters_of(getattr(response, "usage", None) or data.usage),
     }
 

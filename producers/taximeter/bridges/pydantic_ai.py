@@ -21,6 +21,7 @@ from taximeter.bridges.claim import AnyNode, claim, claim_failed, quiet
 from taximeter.bridges.counters import counters_of
 from taximeter.bridges.names import provider_name
 from taximeter.current import current_node
+from taximeter.usage.objects import member
 
 
 class MeteredModel(WrapperModel):
@@ -96,11 +97,17 @@ def _words(model: MeteredModel, response: ModelResponse) -> dict[str, Any]:
     words["model"] = response.model_name or words["model"]
     words["provider"] = provider_name(response.provider_name) or words["provider"]
     words["response_id"] = getattr(response, "provider_response_id", None)
+    words["service_tier"] = _service_tier(getattr(response, "provider_details", None))
     usage = response.usage
     # The framework's counters begin at 0; where all of them are, the response has stated none.
     if usage is not None and usage.has_values() and not getattr(usage, "unmeasured_requests", 0):
         words |= counters_of({name: value for name, value in vars(usage).items() if value or name in _ALWAYS})
     return words
+
+
+def _service_tier(details: object) -> str | None:
+    said = (member(details, name) for name in ("service_tier", "traffic_type"))
+    return next((tier for tier in said if isinstance(tier, str)), None)
 
 
 _ALWAYS = ("input_tokens", "output_tokens")

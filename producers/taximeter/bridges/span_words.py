@@ -44,6 +44,19 @@ COUNTS: Mapping[str, Sequence[str]] = {
         "llm.token_count.completion_details.reasoning",
     ),
 }  # fmt: skip
+UNITS: Mapping[str, Sequence[str]] = {
+    "cache_write_1h_tokens": ("gen_ai.usage.details.ephemeral_1h_input_tokens",),
+    "input_audio_tokens": (
+        "gen_ai.usage.details.input_audio_tokens", "llm.token_count.prompt_details.audio",
+    ),
+    "cache_audio_read_tokens": ("gen_ai.usage.details.cache_audio_read_tokens",),
+    "output_audio_tokens": (
+        "gen_ai.usage.details.output_audio_tokens", "llm.token_count.completion_details.audio",
+    ),
+    "web_searches": ("gen_ai.usage.details.web_search_requests",),
+}  # fmt: skip
+# As it was served; what was asked for is no statement of that.
+SERVICE_TIER = ("openai.response.service_tier", "gen_ai.openai.response.service_tier", "gen_ai.response.service_tier")
 PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system", "llm.vendor")
 MODEL = (
     "gen_ai.response.model", "llm.response.model", "gen_ai.request.model", "llm.request.model", "llm.model_name",
@@ -85,8 +98,12 @@ def usage_type_of(attributes: Attributes) -> UsageType | None:
 
 def counters_in(attributes: Attributes) -> dict[str, int]:
     """The counters that the span states."""
+    return _counts(attributes, COUNTS)
+
+
+def _counts(attributes: Attributes, table: Mapping[str, Sequence[str]]) -> dict[str, int]:
     found = {}
-    for word, names in COUNTS.items():
+    for word, names in table.items():
         value = next((attributes[name] for name in names if is_count(attributes.get(name))), None)
         if value is not None:
             found[word] = value
@@ -100,6 +117,8 @@ def words_of(attributes: Attributes, usage_type: UsageType) -> dict[str, Any]:
         "model": _first_text(attributes, MODEL),
         "usage_type": usage_type,
         "response_id": _first_text(attributes, RESPONSE_ID),
+        "service_tier": _first_text(attributes, SERVICE_TIER),
+        "units": {unit: count for unit, count in _counts(attributes, UNITS).items() if count} or None,
         **whole(counters_in(attributes)),
     }
     return {name: value for name, value in words.items() if value is not None}

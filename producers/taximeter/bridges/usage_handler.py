@@ -38,10 +38,12 @@ _WORDS = ("user_id", "thread_id", "agent_name", "model", "provider", "usage", "p
 
 def _handle(meter: Meter, said: Mapping[str, Any]) -> None:
     metadata = said.get("provider_metadata")
+    tier = metadata.get("service_tier") if isinstance(metadata, Mapping) else None
     words: dict[str, Any] = {
         "provider": provider_name(said.get("provider")),
         "model": said.get("model"),
         "response_id": _response_id(metadata, said.get("usage")),
+        "service_tier": tier if isinstance(tier, str) else None,
         **counters_of(said.get("usage")),
     }
     node = current_node()

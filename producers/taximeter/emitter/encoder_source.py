@@ -27,7 +27,7 @@ Encode = Callable[[Values], bytes]
 
 # Texts that come again from event to event; of the others a table would only be a cost.
 _TABLE = 8_192
-_RECURRING = frozenset({"provider", "model", "node_id", "node_type", "agent_name", "plugin_id"})
+_RECURRING = frozenset({"provider", "model", "service_tier", "node_id", "node_type", "agent_name", "plugin_id"})
 
 # A number of up to four bytes is put together where it stands: what follows its first two is no longer doubled.
 _LONG = """(
@@ -133,6 +133,8 @@ def _function(kind: Any) -> Callable[[Any], bytes]:
     match kind:
         case "string":
             return text_bytes
+        case "int" | "long":
+            return long_bytes
         case {"type": "bytes", "logicalType": "decimal", "scale": scale}:
             return decimals_of(scale)
         case {"type": "map", "values": inner}:

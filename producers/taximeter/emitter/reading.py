@@ -14,7 +14,8 @@ from taximeter.emission import Emission, Notes
 from taximeter.faults import Faults
 from taximeter.redact import redact, redact_pair
 from taximeter.seen import Seen, without_tapped
-from taximeter.use import Group, Tally, Used, ai_group, http_group
+from taximeter.tally import Tally, Used
+from taximeter.use import Group, ai_group, http_group
 from taximeter_schemas.words import Kind, Outcome
 
 ERROR_LIMIT = 500

@@ -12,6 +12,7 @@ from taximeter.usage.path import Path, find
 from taximeter.usage.providers import Route
 from taximeter.usage.result import Usage
 from taximeter.usage.table import Shape, table
+from taximeter_schemas.service_tier import service_tier_of
 from taximeter_schemas.words import UsageType
 
 _LONGEST_NAME = 256
@@ -25,6 +26,7 @@ class Fold:
         self._stated: dict[str, Stated] = {}
         self._model = ""
         self._response_id = ""
+        self._service_tier = ""
         self._embedding = False
         self._images: int | None = None
         self.documents = 0
@@ -46,6 +48,8 @@ class Fold:
         self.documents += 1
         self._model = self._model or _name(document, table().models)
         self._response_id = self._response_id or _name(document, table().response_ids)
+        # A stream begins with the tier that was asked for and ends with the one that served.
+        self._service_tier = service_tier_of(_name(document, table().service_tiers)) or self._service_tier
         self._embedding = self._embedding or any(find(document, mark) for mark in table().embedding_marks)
         if self._route.usage_type == UsageType.IMAGE and isinstance(made := document.get("data"), list):
             self._images = len(made)
@@ -82,12 +86,14 @@ class Fold:
         if self._images is not None:
             stated.counts.setdefault("images", self._images)
         request_id = headers.get(table().headers["response_id"].get(self._route.provider, ""), "")
+        tier = self._service_tier or service_tier_of(headers.get(table().headers["service_tier"], ""))
         kind = UsageType.EMBEDDING if self._embedding else UsageType.TEXT
         whose = Whose(
             provider=self._route.provider or stated.shape.provider or "unknown",
             model=self._model or self._route.model,
             usage_type=self._route.usage_type or kind.value,
             response_id=self._response_id or request_id,
+            service_tier=tier,
         )
         return usage_of(stated, whose, streamed, complete)
 
@@ -115,7 +121,7 @@ def _fill(best: Stated, other: Stated) -> None:
 
 
 def _header_counts(headers: Mapping[str, str]) -> dict[str, int]:
-    names = {name: key for name, key in table().headers.items() if isinstance(key, str)}
+    names = {name: key for name, key in table().headers.items() if name.endswith("_tokens")}
     given = {name: headers.get(key, "") for name, key in names.items()}
     counts = {name: int(text) for name, text in given.items() if text.isascii() and text.isdigit() and len(text) < 16}
     return {name: count for name, count in counts.items() if counted_as(count) is not None}

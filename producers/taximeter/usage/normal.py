@@ -28,6 +28,7 @@ class Whose:
     model: str
     usage_type: str
     response_id: str
+    service_tier: str = ""
 
 
 def counters(stated: Stated, whose: Whose) -> dict[str, int]:
@@ -78,6 +79,7 @@ def usage_of(stated: Stated, whose: Whose, streamed: bool, complete: bool) -> Us
         model=whose.model,
         usage_type=whose.usage_type,
         response_id=whose.response_id,
+        service_tier=whose.service_tier,
         audio_ms=stated.audio_ms,
         reported_cost=stated.cost,
         quality=Quality.PARTIAL if cut or stated.unread else Quality.REPORTED,
@@ -99,7 +101,8 @@ def _further(stated: Stated, whose: Whose) -> tuple[Usage, ...]:
     for item in (*beside, *tools):
         model = item.get("model")
         kind = UsageType.IMAGE if item in tools else UsageType.TEXT
-        theirs = Whose(whose.provider, model if isinstance(model, str) and model else whose.model, kind.value, "")
+        tier = "" if item in tools else whose.service_tier
+        theirs = Whose(whose.provider, model if isinstance(model, str) and model else whose.model, kind.value, "", tier)
         part = extract(stated.shape, item, ())
         part.further = []
         usage = usage_of(part, theirs, streamed=False, complete=True)

@@ -16,7 +16,10 @@ from taximeter_schemas.words import Quality
 
 
 def from_openai(usage: object) -> AiCounters:
-    """Chat completions, embeddings and responses. Their input includes cached tokens, their output reasoning."""
+    """Chat completions, embeddings and responses. Their input includes cached tokens, their output reasoning.
+
+    The service tier is not in the usage but in the answer: hand it over as `service_tier=answer.service_tier`.
+    """
     read = _count(usage, "prompt_tokens", "input_tokens")
     written = _count(usage, "completion_tokens", "output_tokens")
     if read is None and written is None:
@@ -24,7 +27,7 @@ def from_openai(usage: object) -> AiCounters:
     total = _count(usage, "total_tokens")
     asked = _inner(usage, "prompt_tokens_details", "input_tokens_details")
     answered = _inner(usage, "completion_tokens_details", "output_tokens_details")
-    return {
+    found: AiCounters = {
         "input_tokens": read or 0,
         "output_tokens": written or 0,
         "cache_read_tokens": _count(asked, "cached_tokens") or 0,
@@ -32,6 +35,17 @@ def from_openai(usage: object) -> AiCounters:
         "total_tokens": (read or 0) + (written or 0) if total is None else total,
         "quality": Quality.REPORTED,
     }
+    if written_cache := _count(asked, "cache_write_tokens"):
+        found["cache_write_tokens"] = written_cache
+    return _with_units(
+        found,
+        {
+            "input_audio_tokens": _count(asked, "audio_tokens"),
+            "input_image_tokens": _count(asked, "image_tokens"),
+            "output_audio_tokens": _count(answered, "audio_tokens"),
+            "output_image_tokens": _count(answered, "image_tokens"),
+        },
+    )
 
 
 def from_anthropic(usage: object) -> AiCounters:
@@ -43,7 +57,7 @@ def from_anthropic(usage: object) -> AiCounters:
     cache_read = _count(usage, "cache_read_input_tokens") or 0
     cache_write = _count(usage, "cache_creation_input_tokens") or 0
     read = (fresh or 0) + cache_read + cache_write
-    return {
+    found: AiCounters = {
         "input_tokens": read,
         "output_tokens": written or 0,
         "cache_read_tokens": cache_read,
@@ -51,6 +65,11 @@ def from_anthropic(usage: object) -> AiCounters:
         "total_tokens": read + (written or 0),
         "quality": Quality.REPORTED,
     }
+    if isinstance(tier := member(usage, "service_tier"), str):
+        found["service_tier"] = tier
+    hour = _count(member(usage, "cache_creation"), "ephemeral_1h_input_tokens")
+    searches = _count(member(usage, "server_tool_use"), "web_search_requests")
+    return _with_units(found, {"cache_write_1h_tokens": hour, "web_searches": searches})
 
 
 def member(holder: object, name: str) -> object:
@@ -61,6 +80,13 @@ def member(holder: object, name: str) -> object:
         return getattr(holder, name, None)
     except Exception:  # noqa: BLE001 - a property of a foreign object may raise whatever it likes
         return None
+
+
+def _with_units(found: AiCounters, units: Mapping[str, int | None]) -> AiCounters:
+    stated = {name: count for name, count in units.items() if count}
+    if stated:
+        found["units"] = stated
+    return found
 
 
 def _count(holder: object, *names: str) -> int | None:

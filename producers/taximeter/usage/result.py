@@ -12,6 +12,22 @@ from taximeter_schemas.words import Quality, UsageType
 
 WORDS = ("provider", "model", "usage_type", *AI_COUNTS, "reported_cost", "quality")
 
+UNITS = (
+    "cache_write_1h_tokens",
+    "input_audio_tokens",
+    "cache_audio_read_tokens",
+    "input_image_tokens",
+    "cache_image_read_tokens",
+    "input_video_tokens",
+    "output_audio_tokens",
+    "output_image_tokens",
+    "output_video_tokens",
+    "citation_tokens",
+    "web_searches",
+    "document_pages",
+)
+"""Which details an event carries as `units`. The others are in the counters already, or have no price anywhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -20,6 +36,7 @@ class Usage:
     `input_tokens` includes cache reads and writes and the tokens of audio, images and tools; `output_tokens` includes
     reasoning. `reported_cost` is in US dollars. `further` are models billed beside this one in the same response: their
     tokens are not in these counters. `details` are finer counts, e.g. `cache_write_5m_tokens` or `search_units`.
+    `service_tier` is how the call was served, in our words; empty where it was not stated.
     """
 
     provider: str
@@ -39,9 +56,16 @@ class Usage:
     quality: Quality = Quality.REPORTED
     further: tuple[Usage, ...] = ()
     details: Mapping[str, int] = field(default_factory=dict)
+    service_tier: str = ""
+
+    @property
+    def units(self) -> dict[str, int]:
+        """The details that an event carries; zeros are left out."""
+        return {name: count for name in UNITS if (count := self.details.get(name))}
 
     def words(self) -> dict[str, Any]:
         """The keywords of `node.ai(...)`, without what is not stated. Each of `further` has its own."""
         words = {name: getattr(self, name) for name in WORDS}
-        words["response_id"] = self.response_id or None
+        for name in ("response_id", "service_tier", "units"):
+            words[name] = getattr(self, name) or None
         return {name: value for name, value in words.items() if value is not None}

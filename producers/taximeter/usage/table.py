@@ -84,6 +84,7 @@ class Table:
     shapes: tuple[Shape, ...]
     models: tuple[Path, ...]
     response_ids: tuple[Path, ...]
+    service_tiers: tuple[Path, ...]
     embedding_marks: tuple[Path, ...]
     silent_objects: frozenset[str]
     headers: Mapping[str, Any]
@@ -110,6 +111,7 @@ def table() -> Table:
         shapes=shapes,
         models=_paths(raw["identity"]["model"]),
         response_ids=_paths(raw["identity"]["response_id"]),
+        service_tiers=_paths(raw["identity"]["service_tier"]),
         embedding_marks=_paths(raw["embedding_marks"]),
         silent_objects=frozenset(raw["silent_objects"]),
         headers=raw["headers"],
