@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk clean chaos chaos-long
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup clean chaos chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-sink: setup ## The sink against the engine's own limit and its peers; late
 
 bench-sdk: setup ## A metered node on the caller's thread, and the encoder, against what one would use instead (ARGS="--rounds 30")
 	$(BIN)/python -m bench.sdk $(ARGS)
+
+bench-rollup: setup ## A tick that touches 1,000 runs, over 50 million stored events against one million (ARGS="--rows 10000000")
+	$(BIN)/python -m bench.rollup $(ARGS)
 
 chaos: setup ## Break the pipeline in every way, 20 seeds each, and prove that no number changes (ARGS="--fault zombie")
 	@faults=0; $(BIN)/python -m chaos --seeds 20 $(ARGS) || faults=$$?; $(BIN)/python -m chaos --mutations && exit $$faults

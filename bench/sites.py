@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taximeter_consumers.clickhouse import ClickHouse, connect
-from taximeter_consumers.pricing.book import load_book
+from taximeter_consumers.pricing.sync import load_book
 from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.stack.child import Child, ChildSpec
 from taximeter_infra.topics import ensure_topics

@@ -35,7 +35,20 @@ AGGREGATE: Final = (
     "aggregate.before_record",  # all rollups are written, the batches are not recorded
     "aggregate.after_record",  # the tick is done
 )
-POINTS: Final = frozenset({*SINK, *AGGREGATE})
+REPRICE: Final = (
+    "reprice.begun",  # the order is recorded, no adjustment is written
+    "reprice.slice_written",  # one slice of its adjustments is written, and counts for nothing yet
+    "reprice.written",  # all of them are written and count, no rollup has them
+    "aggregate.after_repriced",  # one step of what a new price touches is in the rollups
+    "aggregate.before_rerated",  # the adjustments are in the rollups, which is not recorded
+)
+INVOICE: Final = (
+    "invoice.before_claim",  # what is due is known, no number is claimed
+    "invoice.after_claim",  # the number is claimed, the invoice is not made
+    "invoice.before_issue",  # it is made and not stored
+    "invoice.after_issue",  # it is stored
+)
+POINTS: Final = frozenset({*INVOICE, *REPRICE, *SINK, *AGGREGATE})
 
 
 @dataclass(frozen=True)

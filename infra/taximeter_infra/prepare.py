@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from taximeter_consumers.clickhouse import connect
-from taximeter_consumers.pricing.book import load_book
+from taximeter_consumers.pricing.sync import load_book
 from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicSettings

@@ -102,16 +102,16 @@ def test_each_file_is_applied_once(database: ClickHouse, clickhouse_settings: Cl
 def test_a_half_applied_file_is_completed(database: ClickHouse, clickhouse_settings: ClickHouseSettings) -> None:
     """A run that died in the middle of a file is finished by the next, and what it had made keeps its rows."""
     tables = set(database.rows("SELECT name FROM system.tables WHERE database = currentDatabase()"))
-    database.insert("stored_rates", ["provider", "model", "unit"], [("p", "m", "u")])
+    database.insert("stored_prices", ["provider", "model", "unit"], [("p", "m", "u")])
     last = FILES[-1]
     views = [name for (name,) in tables if name in {"usage_by_subject", "model_costs"}]
-    for name in [*views, "stored_rolled_up_batches"]:
+    for name in [*views, "stored_rolled_up_batches", "stored_charges"]:
         kind = "VIEW" if name in views else "TABLE"
         database.execute(f"DROP {kind} {name} SYNC")
     database.execute("DELETE FROM stored_migrations WHERE number >= 3")
     assert migrate(clickhouse_settings, single_server()) == FILES[2:]
     assert set(database.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")) == tables
-    assert database.scalar("SELECT count() FROM stored_rates") == 1
+    assert database.scalar("SELECT count() FROM stored_prices") == 1
     assert log_of(database)[-1] == (last.number, last.checksum)
 
 

@@ -1,4 +1,4 @@
-"""A migrated database with the price book, new for each test."""
+"""A migrated database with an empty price book, new for each test."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ from taximeter_schemas.settings import ClickHouseSettings
 @pytest.fixture
 def clickhouse(clickhouse_settings: ClickHouseSettings) -> Iterator[ClickHouse]:
     """A connection to it."""
-    with migrated(clickhouse_settings) as connection:
+    with migrated(clickhouse_settings, rates=()) as connection:
         yield connection

@@ -49,6 +49,8 @@ def ai_usages(draw: st.DrawFn) -> AiUsage:
         images=draw(st.sampled_from([0, 0, 0, 1])),
         reported_cost=None if cents is None else Decimal(cents).scaleb(-12),
         quality=draw(st.sampled_from(list(Quality))),
+        service_tier=draw(st.sampled_from(["", "", "batch", "priority"])),
+        units=draw(st.sampled_from([{}, {}, {"input_audio_tokens": 3}, {"requests": 2, "web_searches": 1}])),
     )
 
 
@@ -79,6 +81,7 @@ def events(draw: st.DrawFn) -> MeterEvent:
             st.none()
             | st.builds(
                 PluginUsage,
+                plugin_id=st.sampled_from(["ocr", "other"]),
                 invocations=COUNT,
                 custom_units=st.sampled_from([{}, {"page": Decimal("0.000000001")}, {"page": Decimal("-0.000000001")}]),
             )

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
+from tests.rollups.book import small_book
 from tests.rollups.model import counted, rollup, run_attributes
 from tests.rollups.rows import Sink
 from tests.rollups.strategies import histories
 
 from taximeter_consumers.clickhouse import ClickHouse
-from taximeter_consumers.pricing.book import packaged_rates
 from taximeter_consumers.rollups import tick
-from taximeter_consumers.rollups.definitions import MEASURES, ROLLUPS, Rollup
+from taximeter_consumers.rollups.definitions import ROLLUPS, Rollup
 from taximeter_schemas.event import MeterEvent
 
 pytestmark = pytest.mark.integration
-RATES = packaged_rates()
+RATES = small_book()
 
 
 def stored_rows(clickhouse: ClickHouse, of: Rollup, account: str) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -28,7 +28,7 @@ def stored_rows(clickhouse: ClickHouse, of: Rollup, account: str) -> dict[tuple[
     rows = clickhouse.records(f"SELECT * FROM {of.name} WHERE account_id = {{account:String}}", {"account": account})
     return {
         tuple(value.replace(tzinfo=UTC) if isinstance(value := row[key], datetime) else value for key in keys): {
-            name: row[name] for name, _ in MEASURES
+            name: row[name] for name, _ in of.measures
         }
         for row in rows
     }

@@ -9,37 +9,22 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.rollups.calls import calls
 from tests.rollups.model import counted, rollup
 from tests.rollups.rows import EPOCH, Sink
 from tests.rollups.test_model import RATES, assert_equal, stored_rows
 
 from taximeter_consumers.clickhouse import ClickHouse
-from taximeter_consumers.pricing import match_new_models
-from taximeter_consumers.pricing.book import Rate, append_rates, packaged_rates
+from taximeter_consumers.pricing.aliases import match_new_models
+from taximeter_consumers.pricing.book import append_rates
+from taximeter_consumers.pricing.cards import current_book
+from taximeter_consumers.pricing.rate import Rate
 from taximeter_consumers.rollups import Bounds, Tick, follow, rebuild, rollup_lag_seconds, tick
-from taximeter_consumers.rollups.batches import mark_rolled_up, new_batches
+from taximeter_consumers.rollups.batches import Batches, mark_rolled_up, new_batches
 from taximeter_consumers.rollups.definitions import ROLLUPS
-from taximeter_consumers.rollups.recompute import begin, recompute
-from taximeter_schemas.event import AiUsage, MeterEvent
-from taximeter_schemas.uuid7 import compose
+from taximeter_consumers.rollups.recompute import Work, begin, recompute, rows_of
 
 pytestmark = pytest.mark.integration
-
-
-def calls(count: int, *, account: str = "a", run: str = "r", first: int = 0, model: str = "gpt-4o") -> list[MeterEvent]:
-    """Some model calls of a run, a minute apart."""
-    return [
-        MeterEvent(
-            account_id=account,
-            run_id=run,
-            node_id=f"n{number % 3}",
-            user_id="ada",
-            event_id=compose(int(EPOCH.timestamp() * 1000) + number * 60_000, f"{run:_>10}".encode()),
-            occurred_at=EPOCH + timedelta(minutes=number),
-            ai=AiUsage(provider="openai", model=model, input_tokens=1000 + number, output_tokens=number),
-        )
-        for number in range(first, first + count)
-    ]
 
 
 def physical_rows(clickhouse: ClickHouse) -> list[int]:
@@ -62,6 +47,11 @@ def test_a_tick_of_an_empty_ledger_does_nothing(clickhouse: ClickHouse) -> None:
     assert rollup_lag_seconds(clickhouse) == 0
 
 
+def begun(clickhouse: ClickHouse, batches: Batches) -> Work:
+    """The work of some batches, as a tick begins it."""
+    return begin(clickhouse, rows_of(batches), current_book(clickhouse))
+
+
 def test_a_tick_that_died_is_repeated(clickhouse: ClickHouse) -> None:
     """Whatever part of a tick was done before it died, the next one makes it right."""
     sink = Sink(clickhouse)
@@ -71,7 +61,7 @@ def test_a_tick_that_died_is_repeated(clickhouse: ClickHouse) -> None:
         sink.store([*events[:4], *events[:1]])
         batches = new_batches(clickhouse, Bounds())
         assert batches is not None
-        work = begin(clickhouse, batches)
+        work = begun(clickhouse, batches)
         for one in ROLLUPS[:steps]:
             recompute(clickhouse, one, work)
         assert rollup_lag_seconds(clickhouse) > 0
@@ -87,7 +77,8 @@ def test_a_slow_tick_never_beats_a_later_one(clickhouse: ClickHouse) -> None:
     sink.store(events[:3])
     slow = new_batches(clickhouse, Bounds())
     assert slow is not None
-    slow_work = begin(clickhouse, slow)
+    match_new_models(clickhouse, "true", {})
+    slow_work = begun(clickhouse, slow)
     recompute(clickhouse, ROLLUPS[0], slow_work)
     sink.store(events[3:6])
     tick(clickhouse)
@@ -110,7 +101,7 @@ def test_a_tick_that_listed_early_and_began_late_sees_what_others_have_in_hand(c
     assert late is not None
     assert other is not None
     match_new_models(clickhouse, "true", {})
-    other_work, late_work = begin(clickhouse, other), begin(clickhouse, late)
+    other_work, late_work = begun(clickhouse, other), begun(clickhouse, late)
     for one in ROLLUPS:
         recompute(clickhouse, one, late_work)
     for one in ROLLUPS:
@@ -189,7 +180,7 @@ def test_a_rebuild_prices_what_had_no_price(clickhouse: ClickHouse) -> None:
     append_rates(clickhouse, added)
     done = rebuild(clickhouse, Bounds(records=4, batches=10))
     assert (done.batches, done.records) == (6, 6)
-    priced = [*packaged_rates(), *added]
+    priced = [*RATES, *added]
     for one in ROLLUPS:
         assert stored_rows(clickhouse, one, "a") == rollup(events, priced, one.name)
     assert tick(clickhouse) == Tick()

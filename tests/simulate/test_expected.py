@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from taximeter_consumers.pricing.book import packaged_rates
 from taximeter_consumers.pricing.match import match
+from taximeter_consumers.pricing.packaged import packaged_rates
+from taximeter_consumers.pricing.series import Use, compiled, fitting
 from taximeter_infra.simulate.catalogue import MODELS, list_prices, read_prices
 from taximeter_infra.simulate.expected import cost_of_use, expect
 from taximeter_infra.simulate.generator import events
@@ -68,16 +69,17 @@ def test_the_sums_agree_with_one_another() -> None:
 def test_the_list_prices_are_the_books() -> None:
     """The catalogue's prices are those of the packaged book at the time of the simulation."""
     when = SimulationPlan(1).first_instant
-    known = sorted((rate for rate in packaged_rates() if rate.valid_from <= when), key=lambda rate: rate.valid_from)
-    book = {(rate.provider, rate.model, rate.unit): rate.usd_per_unit for rate in known}
-    names = {(provider, model) for provider, model, _ in book}
+    rates = packaged_rates()
+    names = {(rate.provider, rate.model) for rate in rates}
     prices = list_prices()
     for model in MODELS:
         name = match(model.provider, model.name, names)
         assert (name is None) == (model.per_million is None)
         if name is not None:
+            card = fitting(compiled([rate for rate in rates if (rate.provider, rate.model) == name]), Use(when, when))
             units = prices[model.provider, model.name]
-            assert {unit: book[*name, unit] for unit in units} == units
+            assert card is not None
+            assert {unit: card.usd_per_unit[unit] for unit in units} == units
 
 
 def test_prices_can_be_given(tmp_path: Path) -> None:

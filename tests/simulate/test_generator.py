@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from taximeter_infra.simulate.generator import events
 from taximeter_infra.simulate.plan import SimulationPlan
-from taximeter_schemas import codec, frame
+from taximeter_schemas import avro_files, codec, frame
 from taximeter_schemas.errors import Misconfigured
 from taximeter_schemas.event import MeterEvent, Outcome, Quality
 from taximeter_schemas.uuid7 import birth_of
@@ -23,7 +23,7 @@ SAMPLE = tuple(events(PLAN))
 
 def wire(plan: SimulationPlan) -> list[tuple[str, bytes]]:
     """Keys and values as they go to Kafka."""
-    return [(event.run_id, codec.encode(event, frame.header(1))) for event in events(plan)]
+    return [(event.run_id, codec.encode(event, frame.header(avro_files.CURRENT_VERSION))) for event in events(plan)]
 
 
 def test_equal_plans_give_equal_bytes() -> None:

@@ -14,7 +14,7 @@ from taximeter_infra.simulate.generator import events
 from taximeter_infra.simulate.plan import SimulationPlan
 from taximeter_infra.simulate.sending import CONTENT_TYPE, EventSender, Pacing
 from taximeter_infra.topics import ensure_topics
-from taximeter_schemas import codec, frame
+from taximeter_schemas import avro_files, codec, frame
 from taximeter_schemas.errors import Misconfigured, Retryable
 from taximeter_schemas.event import MeterEvent
 from taximeter_schemas.registry import PackagedRegistry
@@ -65,7 +65,7 @@ def test_every_event_arrives_as_the_sdk_would_send_it(kafka_settings: KafkaSetti
     stored = {key: [value for other, value, _ in messages if other == key] for key, _, _ in messages}
     made: dict[bytes, list[bytes]] = {}
     for event in events(PLAN):
-        made.setdefault(event.run_id.encode(), []).append(codec.encode(event, frame.header(1)))
+        made.setdefault(event.run_id.encode(), []).append(codec.encode(event, frame.header(avro_files.CURRENT_VERSION)))
     assert stored == made
     assert messages[0][2]["content-type"] == CONTENT_TYPE.encode()
     assert messages[0][2]["taximeter-sdk"].startswith(b"simulate/")

@@ -1,8 +1,7 @@
-"""What a use costs: the price book, the names of its models, and one rule in Python and in SQL."""
+"""What a use costs: the price book, the names of its models, and one rule in Python and in SQL.
 
-from taximeter_consumers.pricing.aliases import match_new_models
-from taximeter_consumers.pricing.book import load_book
-from taximeter_consumers.pricing.charged import charged_events
-from taximeter_consumers.pricing.price import Charge, RateCard, cost_of
-
-__all__ = ["Charge", "RateCard", "charged_events", "cost_of", "load_book", "match_new_models"]
+Where to look: `units` what has a price, `rate` and `book` the rows, `packaged` and `sync` where they come from,
+`series` which price holds when, `price` and `charged_events.sql` what an event costs, `cards` the compiled book in
+ClickHouse, `aliases` and `match` what events call a model, `changes` what a new price touches, `estimate` a call to
+come, `knowledge` whether a new row may touch the past, `unpriced` what lacks a price, `check` what is odd in the book.
+"""

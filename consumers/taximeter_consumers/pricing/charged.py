@@ -1,19 +1,179 @@
-"""The SQL that says what each event costs, for whoever sums it up."""
+"""The SQL that says what each event costs, for whoever sums it up. Made from `units.py`, the twin of `price.py`."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import resources
 from string import Template
+from typing import TYPE_CHECKING, Final
+
+from taximeter_consumers.pricing.units import INVOCATIONS, PLUGIN, REQUESTS, RESOURCE, RESOURCES, UNITS, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from taximeter_consumers.pricing.cards import Book
+
+_FITS: Final = """arrayFirst(
+    entry -> entry.1 <= arrived_at AND entry.2 <= occurred_at AND (entry.3 = '' OR entry.3 = {tier})
+        AND entry.4 <= second_of_day AND second_of_day < entry.5 AND (entry.6 = 0 OR toInt64(entry.6) < call_size),
+    {series}.entries
+).7"""
+_SERIES: Final = """
+LEFT ANY JOIN
+(
+    SELECT account_id AS series_account, provider AS series_provider, model AS series_model, entries
+    FROM stored_price_series FINAL
+    WHERE book_version = {version} AND {which}
+) AS {name}_series
+ON {name}_series.series_account = used.{name}_account AND {name}_series.series_provider = {provider}
+    AND {name}_series.series_model = {model}"""
+_OWN: Final = """if(
+    (account_id, {provider}, {model}) IN (
+        SELECT account_id, provider, model FROM stored_price_series WHERE book_version = {version} AND account_id != ''
+    ),
+    account_id, ''
+)"""
+# Names of joined columns are unlike any of the events', so that the events' keep theirs.
+_CARDS: Final = """
+LEFT ANY JOIN
+(
+    SELECT card_id AS {name}_card_id, {columns}
+    FROM price_cards
+    WHERE card_id IN (
+        SELECT arrayJoin(entries).7 FROM stored_price_series WHERE book_version = {version} AND {which}
+    )
+) AS {name}_cards
+ON {name}_cards.{name}_card_id = fitted.{name}_card"""
+_ADJUSTMENTS: Final = """
+LEFT ANY JOIN
+(
+    SELECT
+        account_id AS adjusted_account, event_id AS adjusted_event, count() AS adjustments,
+        toDecimal256(sum(model_usd), 18) AS model_more,
+        toDecimal256(sum(plugin_usd), 18) AS plugin_more,
+        toDecimal256(sum(resource_usd), 18) AS resource_more
+    FROM stored_adjustments FINAL
+    WHERE reprice_id IN (SELECT reprice_id FROM stored_reprices WHERE step >= 2) AND ({scope})
+    GROUP BY account_id, event_id
+) AS adjustment
+ON adjustment.adjusted_account = fitted.account_id AND adjustment.adjusted_event = fitted.event_id"""
+
+_PARTS: Final = ("model", PLUGIN, RESOURCE)
+_ADJUSTED: Final = (*(f"{part}_more AS adjusted_{part}" for part in _PARTS), "adjustments > 0 AS is_adjusted")
+_NOT_ADJUSTED: Final = (*(f"toDecimal256(0, 18) AS adjusted_{part}" for part in _PARTS), "false AS is_adjusted")
+_NO_RATE: Final = "CAST(NULL, 'Nullable(Decimal(38, 18))')"
+# By which columns an event finds the series of each part of its cost.
+_PAIRS: Final = {
+    "model": ("provider", "model"),
+    PLUGIN: (f"'{PLUGIN}'", "plugin_id"),
+    RESOURCE: (f"'{RESOURCE}'", "''"),
+}
 
 
-def charged_events(scope: str) -> str:
-    """A query of the deduplicated events that meet `scope`, with the further columns `cost` (US dollars, Decimal of 76
-    digits, 18 places) and `cost_source`. `scope` is a condition over stored_events that treats all copies of an event
-    alike or is applied after FINAL."""
-    return _template().substitute(scope=scope)
+def charged_events(scope: str, book: Book) -> str:
+    """A query of the deduplicated events that meet `scope`, priced by a stored version of the compiled book.
+
+    Beside the columns of stored_events it has `cost` and its parts `model_cost`, `plugin_cost`, `resource_cost` and
+    `adjusted_cost` (US dollars, Decimal of 76 digits, 18 places), what re-rating added to each part (`adjusted_model`,
+    ...), `cost_source` and the source of each part (`model_source`, ...), and `lines`: tuples of (provider, model,
+    unit, source, quantity, price, amount). `scope` is a condition over stored_events and stored_adjustments that treats
+    all copies of an event alike.
+    """
+    return _template().substitute(_of_units(), **_of_book(scope, book), scope=scope)
 
 
 @cache
 def _template() -> Template:
     return Template((resources.files("taximeter_consumers.pricing") / "charged_events.sql").read_text(encoding="utf-8"))
+
+
+@cache
+def _of_units() -> dict[str, str]:
+    """The fragments that list units."""
+    return {
+        "units": _texts(unit.name for unit in UNITS),
+        "required": f"[{', '.join(str(unit.required).lower() for unit in UNITS)}]",
+        "counts": ", ".join(f"{_count(unit)} AS n_{unit.name}" for unit in UNITS if unit.name != REQUESTS),
+        "cells": ", ".join(_cell(unit) for unit in UNITS),
+        "invocations": INVOCATIONS,
+        "resources": _texts(unit.name for unit in RESOURCES),
+        "resource_amounts": ", ".join(f"toInt128({unit.column})" for unit in RESOURCES),
+    }
+
+
+def _of_book(scope: str, book: Book) -> dict[str, str]:
+    """The fragments that depend on what is in the book: what it has nothing of is not asked for."""
+    plugin, resource = book.has_plugins, book.has_resources
+    parts = [part for part, has in zip(_PARTS, (True, plugin, resource), strict=True) if has]
+    cards = _cards("model", _rates("card_rates", UNITS), book)
+    cards += _cards(PLUGIN, "usd_per_unit AS card_plugin_prices", book) if plugin else ""
+    cards += _cards(RESOURCE, _rates("card_resource_rates", RESOURCES), book) if resource else ""
+    cards += _ADJUSTMENTS.format(scope=scope) if book.has_adjustments else ""
+    return {
+        "model_card": _FITS.format(tier="service_tier", series="model_series"),
+        "plugin_card": _FITS.format(tier="''", series="plugin_series") if plugin else "toUInt64(0)",
+        "resource_card": _FITS.format(tier="''", series="resource_series") if resource else "toUInt64(0)",
+        "accounts": ", ".join(f"{_account(name, book)} AS {name}_account" for name in parts),
+        "joined_series": "".join(_series(name, book) for name in parts),
+        "joined_cards": cards,
+        # A card that a join has not found has no prices at all.
+        "rates": _or_none("card_rates", UNITS),
+        "resource_rates": _or_none("card_resource_rates", RESOURCES) if resource else _none(RESOURCES),
+        "plugin_prices": "card_plugin_prices" if plugin else "CAST(map(), 'Map(String, Decimal(38, 18))')",
+        "adjusted": ", ".join(_ADJUSTED if book.has_adjustments else _NOT_ADJUSTED),
+    }
+
+
+def _which(name: str) -> str:
+    return f"provider = '{name}'" if name in (PLUGIN, RESOURCE) else f"provider NOT IN ('{PLUGIN}', '{RESOURCE}')"
+
+
+def _account(name: str, book: Book) -> str:
+    """Whose series an event is looked up in: its account's own, where it has one."""
+    provider, model = _PAIRS[name]
+    return _OWN.format(provider=provider, model=model, version=book.version) if book.has_own else "''"
+
+
+def _series(name: str, book: Book) -> str:
+    provider, model = (column if column.startswith("'") else f"used.{column}" for column in _PAIRS[name])
+    return _SERIES.format(version=book.version, which=_which(name), name=name, provider=provider, model=model)
+
+
+def _cards(name: str, columns: str, book: Book) -> str:
+    return _CARDS.format(columns=columns, version=book.version, which=_which(name), name=name)
+
+
+def _rates(name: str, units: tuple[Unit, ...]) -> str:
+    """The prices of a card in the order of `units`."""
+    names = _texts(unit.name for unit in units)
+    return f"arrayMap(unit -> if(mapContains(usd_per_unit, unit), usd_per_unit[unit], NULL), {names}) AS {name}"
+
+
+def _or_none(rates: str, units: tuple[Unit, ...]) -> str:
+    return f"if(empty({rates}), {_none(units)}, {rates})"
+
+
+def _none(units: tuple[Unit, ...]) -> str:
+    """No price for any of the units."""
+    return f"arrayMap(unit -> {_NO_RATE}, range({len(units)}))"
+
+
+def _texts(names: Iterable[str]) -> str:
+    quoted = (f"'{name}'" for name in names)
+    return f"[{', '.join(quoted)}]"
+
+
+def _cell(unit: Unit) -> str:
+    if unit.name == REQUESTS:
+        # Calls that state no number of requests are one, if they counted.
+        counted = ", ".join(f"n_{other.name}" for other in UNITS if other.name != REQUESTS)
+        stated = f"mapContains(ai_units, '{REQUESTS}')"
+        return f"if({stated}, toInt128(ai_units['{REQUESTS}']), toInt128(arrayExists(n -> n != 0, [{counted}])))"
+    parts = [f" - n_{name}" for name in unit.minus] + [f" + n_{name}" for name in unit.plus]
+    return f"n_{unit.name}{''.join(parts)}"
+
+
+def _count(unit: Unit) -> str:
+    """How many of a unit the event states."""
+    return f"toInt128({unit.column})" if unit.column else f"toInt128(ai_units['{unit.name}'])"

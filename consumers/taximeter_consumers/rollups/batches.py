@@ -68,11 +68,16 @@ class Batches:
         return sum(batch.records for batch in self.rows)
 
     @property
+    def arrived_from(self) -> int:
+        """When the first of them arrived in Kafka, Unix milliseconds."""
+        return min(batch.arrived_at for batch in self.rows)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The parameters of ROWS_OF_BATCHES."""
         return {
             "batch_ids": sorted({batch.batch_id for batch in self.rows}),
-            "arrived_from": min(batch.arrived_at for batch in self.rows),
+            "arrived_from": self.arrived_from,
             "arrived_to": max(batch.arrived_at for batch in self.rows),
         }
 

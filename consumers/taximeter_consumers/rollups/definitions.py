@@ -1,6 +1,6 @@
-"""The rollups as data: what a row stands for, what is copied onto it, and the measures that all of them share.
+"""The rollups as data: what a row stands for, what is copied onto it, and what is measured.
 
-Expressions are over the columns of `charged_events.sql`.
+Expressions are over the columns of `charged_events.sql`, and what `Rollup.over` adds to them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ class Rollup:
     """One rollup table.
 
     `scope` says which part of the events a tick recomputes it from: all events of the touched runs, or all events of
-    the touched windows (`window` is then the key that is one). `only` narrows the events that count at all.
+    the touched windows (`window` is then the key that is one). `only` narrows the events that count at all. `over` says
+    what is grouped: events; events that know the last attempt of their node (`last_attempt`; only where the scope is
+    runs, which brings all attempts); or the lines of their charges (`line`, a tuple). A key that says more than the
+    events do, as a price, may lose all its events when prices change: such a rollup is `volatile`, and every tick
+    empties what has vanished.
     """
 
     name: str
@@ -26,6 +30,14 @@ class Rollup:
     scope: Literal["runs", "windows"]
     window: Column | None = None
     only: str = "true"
+    measures: tuple[Column, ...] = ()
+    over: Literal["events", "attempts", "lines"] = "events"
+    volatile: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns but the version."""
+        return (*self.key, *self.attributes, *self.measures)
 
     @property
     def table(self) -> str:
@@ -47,49 +59,14 @@ _ENDED: Final = ("ended_at", "max(occurred_at)")
 _ACCOUNT: Final = ("account_id", "account_id")
 _RUN: Final = ("run_id", "run_id")
 _HOUR: Final = ("hour", "toStartOfHour(occurred_at)")
+_QUARTER: Final = ("quarter", "toStartOfFifteenMinutes(occurred_at)")
 _MINUTE: Final = ("minute", "toStartOfMinute(occurred_at)")
 
-RUN_COSTS: Final = Rollup(
-    name="run_costs",
-    key=(_ACCOUNT, _RUN),
-    attributes=(
-        *_first("user_id", "project_id", "workflow_id", "parent_run_id", "context"),
-        _STARTED,
-        _ENDED,
-        ("first_id_time", "min(id_time)"),
-        ("last_id_time", "max(id_time)"),
-    ),
-    scope="runs",
-)
-NODE_COSTS: Final = Rollup(
-    name="node_costs",
-    key=(_ACCOUNT, _RUN, ("node_id", "node_id")),
-    attributes=(
-        *_first("node_type", "workflow_id", "user_id"),
-        _STARTED,
-        _ENDED,
-        ("attempts", "max(attempt)"),
-    ),
-    scope="runs",
-)
-MODEL_COSTS: Final = Rollup(
-    name="model_costs",
-    key=(_ACCOUNT, _HOUR, ("provider", "provider"), ("model", "model"), ("usage_type", "usage_type")),
-    attributes=(),
-    scope="windows",
-    window=_HOUR,
-    only="usage_type != ''",
-)
-USAGE_BY_SUBJECT: Final = Rollup(
-    name="usage_by_subject",
-    key=(_ACCOUNT, _MINUTE, ("user_id", "user_id"), ("project_id", "project_id")),
-    attributes=(),
-    scope="windows",
-    window=_MINUTE,
-)
 
-# In any order: a tick finds where a run's events lie from what earlier ticks stored and from its own rows.
-ROLLUPS: Final = (RUN_COSTS, NODE_COSTS, MODEL_COSTS, USAGE_BY_SUBJECT)
+def _usd(amount: str, when: str = "") -> str:
+    total = f"sumIf({amount}, {when})" if when else f"sum({amount})"
+    return f"CAST({total}, 'Decimal(38, 18)')"
+
 
 SUMMED: Final = (
     "executions",
@@ -124,12 +101,120 @@ MEASURES: Final[tuple[Column, ...]] = (
     *((column, f"sum({column})") for column in SUMMED),
     *((column, f"sumIf(executions, outcome = '{outcome}')") for column, outcome in OUTCOMES),
     ("custom_units", "sumMap(custom_units)"),
+    ("ai_units", "sumMap(ai_units)"),
     ("max_rss_bytes", "max(max_rss_bytes)"),
-    ("cost_usd", "CAST(sum(cost), 'Decimal(38, 18)')"),
+    ("cost_usd", _usd("cost")),
+    ("model_cost_usd", _usd("model_cost")),
+    ("plugin_cost_usd", _usd("plugin_cost")),
+    ("resource_cost_usd", _usd("resource_cost")),
+    ("adjusted_cost_usd", _usd("adjusted_cost")),
+    ("reported_cost_usd", _usd("model_cost", "model_source = 'reported'")),
+    ("estimated_cost_usd", _usd("model_cost", "quality IN ('estimated', 'partial')")),
     ("ai_calls", "countIf(usage_type != '')"),
-    ("reported_calls", "countIf(cost_source = 'reported')"),
-    ("priced_calls", "countIf(cost_source = 'priced')"),
-    ("unpriced_calls", "countIf(cost_source = 'unpriced')"),
-    ("unmeasured_calls", "countIf(cost_source = 'unmeasured')"),
-    ("estimated_calls", "countIf(cost_source IN ('reported', 'priced') AND quality IN ('estimated', 'partial'))"),
+    ("reported_calls", "countIf(model_source = 'reported')"),
+    ("priced_calls", "countIf(model_source = 'priced')"),
+    ("unpriced_calls", "countIf(model_source = 'unpriced')"),
+    ("unmeasured_calls", "countIf(model_source = 'unmeasured')"),
+    ("estimated_calls", "countIf(model_source IN ('reported', 'priced') AND quality IN ('estimated', 'partial'))"),
+    ("plugin_uses", "countIf(plugin_source != 'none')"),
+    ("unpriced_plugins", "countIf(plugin_source = 'unpriced')"),
 )
+
+# A model's row has the cost of its calls alone; what a plugin or the executor used beside a call is not the model's.
+_OF_MODELS: Final = {
+    "cost_usd": _usd("model_cost + adjusted_model"),
+    "plugin_cost_usd": "toDecimal128(0, 18)",
+    "resource_cost_usd": "toDecimal128(0, 18)",
+    "adjusted_cost_usd": _usd("adjusted_model"),
+    "plugin_uses": "0",
+    "unpriced_plugins": "0",
+}
+
+# Where money went: each dollar of a node is in one of these. An attempt that another one followed was retried, whatever
+# its outcome; an outcome that nobody knows counts as useful.
+SPENT: Final[tuple[Column, ...]] = (
+    (
+        "useful_cost_usd",
+        _usd("cost", "outcome NOT IN ('cancelled', 'error', 'timeout') AND attempt >= last_attempt"),
+    ),
+    ("retried_cost_usd", _usd("cost", "outcome != 'cancelled' AND attempt < last_attempt")),
+    ("failed_cost_usd", _usd("cost", "outcome IN ('error', 'timeout') AND attempt >= last_attempt")),
+    ("cancelled_cost_usd", _usd("cost", "outcome = 'cancelled'")),
+)
+
+RUN_COSTS: Final = Rollup(
+    name="run_costs",
+    key=(_ACCOUNT, _RUN),
+    attributes=(
+        *_first("user_id", "project_id", "workflow_id", "parent_run_id", "context"),
+        _STARTED,
+        _ENDED,
+        ("first_id_time", "min(id_time)"),
+        ("last_id_time", "max(id_time)"),
+    ),
+    scope="runs",
+    measures=(*MEASURES, *SPENT),
+    over="attempts",
+)
+NODE_COSTS: Final = Rollup(
+    name="node_costs",
+    key=(_ACCOUNT, _RUN, ("node_id", "node_id")),
+    attributes=(
+        *_first("node_type", "workflow_id", "user_id"),
+        _STARTED,
+        _ENDED,
+        ("attempts", "max(attempt)"),
+    ),
+    scope="runs",
+    measures=(*MEASURES, *SPENT),
+    over="attempts",
+)
+MODEL_COSTS: Final = Rollup(
+    name="model_costs",
+    key=(_ACCOUNT, _HOUR, ("provider", "provider"), ("model", "model"), ("usage_type", "usage_type")),
+    attributes=(),
+    scope="windows",
+    window=_HOUR,
+    only="usage_type != ''",
+    measures=tuple((name, _OF_MODELS.get(name, expression)) for name, expression in MEASURES),
+)
+USAGE_BY_SUBJECT: Final = Rollup(
+    name="usage_by_subject",
+    key=(
+        _ACCOUNT,
+        _MINUTE,
+        *((name, name) for name in ("user_id", "project_id", "workflow_id", "context", "quality")),
+    ),
+    attributes=(),
+    scope="windows",
+    window=_MINUTE,
+    measures=MEASURES,
+)
+CHARGES: Final = Rollup(
+    name="charges",
+    key=(
+        _ACCOUNT,
+        _QUARTER,
+        ("context", "context"),
+        ("workflow_id", "workflow_id"),
+        ("provider", "line.1"),
+        ("model", "line.2"),
+        ("unit", "line.3"),
+        ("service_tier", "service_tier"),
+        ("source", "line.4"),
+        ("usd_per_unit", "line.6"),
+    ),
+    attributes=(),
+    scope="windows",
+    window=_QUARTER,
+    measures=(
+        ("events", "count()"),
+        ("quantity", "CAST(sum(line.5), 'Decimal(38, 9)')"),
+        ("cost_usd", _usd("line.7")),
+    ),
+    over="lines",
+    volatile=True,
+)
+
+# In any order: a tick finds where a run's events lie from what earlier ticks stored and from its own rows.
+ROLLUPS: Final = (RUN_COSTS, NODE_COSTS, MODEL_COSTS, USAGE_BY_SUBJECT, CHARGES)

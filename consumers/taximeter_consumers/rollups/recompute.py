@@ -16,11 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 from taximeter_consumers import failpoints
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.rollups.batches import ROWS_OF_BATCHES, Batches, pending_from
-from taximeter_consumers.rollups.definitions import MEASURES, Rollup
 
 if TYPE_CHECKING:
-    from taximeter_consumers.clickhouse import ClickHouse
+    from collections.abc import Mapping
 
+    from taximeter_consumers.clickhouse import ClickHouse
+    from taximeter_consumers.pricing.cards import Book
+    from taximeter_consumers.rollups.definitions import Rollup
+
+# Unix milliseconds past every arrival.
+_NEVER: Final = 2**42
 # FINAL must see all copies of an event before a filter or an index drops one. Copies share the sorting key and with it
 # the partition, so the primary key may narrow what is read and the other indexes may not.
 _EXACT_FINAL: Final = {
@@ -28,11 +33,21 @@ _EXACT_FINAL: Final = {
     "optimize_move_to_prewhere_if_final": 0,
     "do_not_merge_across_partitions_select_final": 1,
 }
+# What is grouped, made of the charged events.
+_OVER: Final = {
+    "events": "{}",
+    "attempts": "SELECT *, max(attempt) OVER (PARTITION BY account_id, run_id, node_id) AS last_attempt FROM ({})",
+    "lines": "SELECT *, line FROM ({}) ARRAY JOIN lines AS line",
+}
 # Past every recorded tick, so that a clock that was set back does no harm.
 _VERSION: Final = """
-SELECT greatest(toUInt64(toUnixTimestamp64Micro(now64(6))), (SELECT max(tick) FROM stored_rolled_up_batches) + 1)
+SELECT greatest(
+    toUInt64(toUnixTimestamp64Micro(now64(6))),
+    (SELECT max(tick) FROM stored_rolled_up_batches) + 1,
+    (SELECT max(tick) FROM stored_book_versions) + 1
+)
 """
-_SETTINGS: Final = ", ".join(
+SETTINGS: Final = ", ".join(
     f"{name} = {value}"
     for name, value in {
         **_EXACT_FINAL,
@@ -47,10 +62,22 @@ _SETTINGS: Final = ", ".join(
 
 
 @dataclass(frozen=True)
-class Work:
-    """What one tick recomputes: its batches, the version it writes, and whether copies lie in other batches."""
+class Rows:
+    """Some rows of stored_events: a condition on it, and the parameters of the condition. `arrived_from`: none of them
+    arrived before, Unix milliseconds."""
 
-    batches: Batches
+    condition: str
+    parameters: Mapping[str, Any]
+    arrived_from: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one tick recomputes: all that some rows touch, priced by `book`; the version it writes, and whether copies
+    lie elsewhere."""
+
+    rows: Rows
+    book: Book
     version: int
     pending_from: int
     has_copies: bool
@@ -58,23 +85,39 @@ class Work:
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters of every statement of the tick."""
-        return {**self.batches.parameters, "version": self.version, "pending_from": self.pending_from}
+        return {**self.rows.parameters, "version": self.version, "pending_from": self.pending_from}
 
 
-def begin(clickhouse: ClickHouse, batches: Batches) -> Work:
-    """Takes the version by the server's clock, then looks at what else the tick must know of the listed `batches`."""
-    version = clickhouse.scalar(_VERSION)
+def rows_of(batches: Batches) -> Rows:
+    """The rows of some batches."""
+    return Rows(ROWS_OF_BATCHES, batches.parameters, batches.arrived_from)
+
+
+def next_version(clickhouse: ClickHouse) -> int:
+    """A version greater than any that is recorded, by the server's clock."""
+    return int(clickhouse.scalar(_VERSION))
+
+
+def begin(clickhouse: ClickHouse, rows: Rows, book: Book) -> Work:
+    """Takes the version by the server's clock, then looks at what else the tick must know of rows that are new."""
+    version = next_version(clickhouse)
     first = pending_from(clickhouse)
-    arrived_from = batches.parameters["arrived_from"]
-    copies = clickhouse.scalar(_sql("other_copies.sql", rows=ROWS_OF_BATCHES), batches.parameters)
-    return Work(batches, int(version), min(first or arrived_from, arrived_from), copies > 0)
+    copies = clickhouse.scalar(_sql("other_copies.sql", rows=rows.condition), rows.parameters)
+    return Work(rows, book, version, min(first or rows.arrived_from, rows.arrived_from), copies > 0)
+
+
+def begin_repriced(clickhouse: ClickHouse, rows: Rows, book: Book) -> Work:
+    """The same for rows that are in the rollups already, and may cost something else by now."""
+    version = next_version(clickhouse)
+    first = pending_from(clickhouse)
+    return Work(rows, book, version, _NEVER if first is None else first, has_copies=False)
 
 
 def recompute(clickhouse: ClickHouse, rollup: Rollup, work: Work) -> None:
-    """Recomputes all rows of one rollup that the tick's batches touch."""
-    touched = _sql("copies.sql", rows=ROWS_OF_BATCHES) if work.has_copies else _sql("rows.sql", rows=ROWS_OF_BATCHES)
-    clickhouse.execute(recompute_sql(rollup, _scope(rollup, touched)), work.parameters)
-    if work.has_copies:
+    """Recomputes all rows of one rollup that the tick's rows touch."""
+    touched = _sql("copies.sql" if work.has_copies else "rows.sql", rows=work.rows.condition)
+    clickhouse.execute(recompute_sql(rollup, _scope(rollup, touched), work.book), work.parameters)
+    if work.has_copies or rollup.volatile:
         scope = _scope_of_rows(rollup, touched)
         clickhouse.execute(vanished_sql(rollup, scope), work.parameters)
     failpoints.reached("aggregate.after_recompute")
@@ -85,25 +128,24 @@ def erase_older(clickhouse: ClickHouse, rollup: Rollup, version: int) -> None:
     clickhouse.execute(vanished_sql(rollup, "true"), {"version": version})
 
 
-def recompute_sql(rollup: Rollup, scope: str) -> str:
-    """The statement that recomputes the rows of `rollup` from the events of `scope`."""
-    columns = (*rollup.key, *rollup.attributes, *MEASURES)
+def recompute_sql(rollup: Rollup, scope: str, book: Book) -> str:
+    """The statement that recomputes the rows of `rollup` from the events of `scope`, priced by `book`."""
     return _sql(
         "recompute.sql",
         table=rollup.table,
-        columns=", ".join(name for name, _ in columns),
-        expressions=",\n    ".join(expression for _, expression in columns),
-        charged_events=charged_events(scope),
+        columns=", ".join(name for name, _ in rollup.columns),
+        expressions=",\n    ".join(expression for _, expression in rollup.columns),
+        events=_OVER[rollup.over].format(charged_events(scope, book)),
         only=rollup.only,
         key=", ".join(expression for _, expression in rollup.key),
-        settings=_SETTINGS,
+        settings=SETTINGS,
     )
 
 
 def vanished_sql(rollup: Rollup, scope: str) -> str:
     """The statement that empties the rows of `scope` that have a version below the tick's."""
     columns = ", ".join(name for name, _ in rollup.key)
-    return _sql("vanished.sql", table=rollup.table, key_columns=columns, scope=scope, settings=_SETTINGS)
+    return _sql("vanished.sql", table=rollup.table, key_columns=columns, scope=scope, settings=SETTINGS)
 
 
 def _scope(rollup: Rollup, touched: str) -> str:

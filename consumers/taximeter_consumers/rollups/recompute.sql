@@ -1,6 +1,6 @@
 INSERT INTO $table ($columns, version)
 SELECT $expressions, {version:UInt64}
-FROM ($charged_events) AS charged_events
+FROM ($events) AS counted
 WHERE $only
 GROUP BY $key
 SETTINGS $settings

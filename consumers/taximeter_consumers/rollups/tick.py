@@ -1,5 +1,8 @@
 """A tick: takes the batches that no tick has recorded, recomputes every rollup row they touch, records them last.
 
+Then it looks whether the price book has changed or something was re-rated, recomputes what that touches, and records
+that.
+
 On a crash anywhere the batches stay unrecorded and the next tick repeats the whole, with the same result. On shutdown
 nothing is held that could be lost. A tick over nothing new does nothing. Two aggregators at once do the work twice.
 """
@@ -8,10 +11,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from taximeter_consumers import failpoints
 from taximeter_consumers.pricing.aliases import match_new_models, rematch_models
+from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.rollups.batches import (
     ROWS_OF_BATCHES,
     Batches,
@@ -21,10 +26,23 @@ from taximeter_consumers.rollups.batches import (
     new_batches,
 )
 from taximeter_consumers.rollups.definitions import ROLLUPS
-from taximeter_consumers.rollups.recompute import begin, erase_older, recompute
+from taximeter_consumers.rollups.recompute import (
+    begin,
+    begin_repriced,
+    erase_older,
+    next_version,
+    recompute,
+    rows_of,
+)
+from taximeter_consumers.rollups.repriced import by_new_book, by_rerating, last_book, mark_book, mark_rerated, steps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from taximeter_consumers.clickhouse import ClickHouse
+    from taximeter_consumers.pricing.cards import Book
+    from taximeter_consumers.rollups.recompute import Work
+    from taximeter_consumers.rollups.repriced import Repriced
 
 # Two at once: each may hold up to half a gigabyte before it spills.
 _AT_ONCE: Final = 2
@@ -34,11 +52,12 @@ __all__ = ["Bounds", "Rebuilt", "Tick", "rebuild", "tick"]
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick did; `version` is None where nothing was new."""
+    """What a tick did; `version` is None where nothing was new. `repriced` are events recomputed for new prices."""
 
     batches: int = 0
     records: int = 0
     models_matched: int = 0
+    repriced: int = 0
     version: int | None = None
 
 
@@ -51,9 +70,23 @@ class Rebuilt:
 
 
 def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
-    """Works in the oldest batches that are new, up to `bounds`. Raises Retryable when ClickHouse is away."""
-    batches = new_batches(clickhouse, bounds or Bounds())
-    return Tick() if batches is None else roll_up(clickhouse, batches)
+    """Works in what is new, up to `bounds`: the oldest new batches, what a changed book prices anew, what was re-rated.
+
+    Raises Retryable when ClickHouse is away.
+    """
+    bounds = bounds or Bounds()
+    batches = new_batches(clickhouse, bounds)
+    done = Tick() if batches is None else roll_up(clickhouse, batches)
+    # Names that found no match are looked up again once the book has grown, whether or not there are new batches.
+    matched = match_new_models(clickhouse, "false", {}) if batches is None else 0
+    repriced, version = _reprice(clickhouse, bounds)
+    return Tick(
+        done.batches,
+        done.records,
+        done.models_matched + matched,
+        repriced,
+        done.version if version is None else version,
+    )
 
 
 def roll_up(clickhouse: ClickHouse, batches: Batches) -> Tick:
@@ -61,23 +94,20 @@ def roll_up(clickhouse: ClickHouse, batches: Batches) -> Tick:
     failpoints.reached("aggregate.before_match")
     matched = match_new_models(clickhouse, ROWS_OF_BATCHES, batches.parameters)
     failpoints.reached("aggregate.after_match")
-    work = begin(clickhouse, batches)
-    failpoints.reached("aggregate.after_begin")
-    # They may run in any order. Most of a small recompute is planning, which the server does on one core.
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollup") as threads:
-        list(threads.map(lambda rollup: recompute(clickhouse, rollup, work), ROLLUPS))
+    work = _recompute_all(clickhouse, partial(begin, clickhouse, rows_of(batches)))
     failpoints.reached("aggregate.before_record")
     mark_rolled_up(clickhouse, batches, work.version)
     failpoints.reached("aggregate.after_record")
-    return Tick(len(batches.rows), batches.records, matched, work.version)
+    return Tick(len(batches.rows), batches.records, matched, 0, work.version)
 
 
 def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
-    """Recomputes every rollup row from all batches of the ledger, in steps of `bounds`, with the price book of now.
+    """Recomputes every rollup row from all batches of the ledger, in steps of `bounds`.
 
-    Rows that no event stands behind are emptied at the end. Broken off, it leaves right rows, some at old prices.
+    Rows that no event stands behind are emptied at the end. Broken off, it leaves right rows.
     """
     rematch_models(clickhouse)
+    book = current_book(clickhouse)
     first_version, last = None, None
     batches, records = 0, 0
     while (step := batches_after(clickhouse, last, bounds or Bounds())) is not None:
@@ -88,4 +118,47 @@ def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
     if first_version is not None:
         for rollup in ROLLUPS:
             erase_older(clickhouse, rollup, first_version)
+    # What changed meanwhile is left to the next tick.
+    mark_book(clickhouse, book, next_version(clickhouse))
     return Rebuilt(batches, records)
+
+
+def _reprice(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | None]:
+    """Works in a changed book and what was re-rated. Returns how many events were recomputed, and with which version;
+    None where there was nothing to do."""
+    book = current_book(clickhouse)
+    records, version = 0, None
+    known = last_book(clickhouse)
+    if known != book.version:
+        changed = None if known is None else by_new_book(clickhouse, known, book)
+        records, version = _recompute_repriced(clickhouse, changed, bounds)
+        mark_book(clickhouse, book, version or next_version(clickhouse))
+    while (rerated := by_rerating(clickhouse)) is not None:
+        more, version = _recompute_repriced(clickhouse, rerated, bounds)
+        records += more
+        failpoints.reached("aggregate.before_rerated")
+        mark_rerated(clickhouse, rerated.reprice_id)
+    return records, version
+
+
+def _recompute_repriced(clickhouse: ClickHouse, repriced: Repriced | None, bounds: Bounds) -> tuple[int, int | None]:
+    records, version = 0, None
+    for rows, count in () if repriced is None else steps(clickhouse, repriced, bounds):
+        work = _recompute_all(clickhouse, partial(begin_repriced, clickhouse, rows))
+        failpoints.reached("aggregate.after_repriced")
+        records, version = records + count, work.version
+    return records, version
+
+
+def _recompute_all(clickhouse: ClickHouse, begun: Callable[[Book], Work]) -> Work:
+    """Recomputes every rollup, again if the book has changed meanwhile: a tick with an older version may have worked
+    the new book in, and its rows must not be covered by rows of the old one."""
+    while True:
+        book = current_book(clickhouse)
+        work = begun(book)
+        failpoints.reached("aggregate.after_begin")
+        # They may run in any order. Most of a small recompute is planning, which the server does on one core.
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollup") as threads:
+            list(threads.map(partial(recompute, clickhouse, work=work), ROLLUPS))
+        if current_book(clickhouse) == book:
+            return work

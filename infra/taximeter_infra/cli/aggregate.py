@@ -38,7 +38,7 @@ def aggregate(
       taximeter aggregate --follow --interval 5
       taximeter aggregate --rebuild --json
     """
-    from taximeter_consumers.pricing import load_book
+    from taximeter_consumers.pricing.sync import load_book
     from taximeter_infra.cli.context import clickhouse_settings
 
     if follow and (rebuild or as_json):

@@ -10,10 +10,16 @@ import typer
 from taximeter_infra.cli import (
     aggregate,
     audit,
+    billing,
     demo,
+    estimate,
+    invoice,
     migrate,
+    prices,
+    reconcile,
     replay,
     report,
+    reprice,
     simulate,
     sink,
     spool,
@@ -51,7 +57,27 @@ def taximeter(
 
 
 # The order in which a newcomer needs them.
-for module in (demo, stack, topics, migrate, simulate, sink, aggregate, spool, report, sql, tail, replay, audit):
+for module in (
+    demo,
+    stack,
+    topics,
+    migrate,
+    simulate,
+    sink,
+    aggregate,
+    spool,
+    report,
+    sql,
+    tail,
+    replay,
+    billing,
+    invoice,
+    audit,
+    prices,
+    estimate,
+    reprice,
+    reconcile,
+):
     module.register(app)
 
 

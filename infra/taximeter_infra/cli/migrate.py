@@ -28,7 +28,7 @@ def migrate(
       taximeter migrate --dry-run --json
       CLICKHOUSE_URL=https://user:password@ch.internal:8443 taximeter migrate --cluster main
     """
-    from taximeter_consumers.pricing.book import load_book
+    from taximeter_consumers.pricing.sync import load_book
     from taximeter_infra import migrate as migrations
     from taximeter_infra.cli import context
 

@@ -11,3 +11,4 @@ class Panel:
     STACK: Final = "Servers on this machine"
     PIPELINE: Final = "From events to costs"
     ANSWERS: Final = "What happened, and what it cost"
+    MONEY: Final = "Prices, invoices and proof"

@@ -1,0 +1,1 @@
+"""What a tick costs, and whether that depends on what is stored."""
