@@ -12,6 +12,8 @@ from taximeter_consumers.audit import Severity
 from taximeter_infra.cli.report_view import wide_console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taximeter_consumers.audit import Finding, IngestReport, PartitionReport
 
 _SUMMED: Final = (
@@ -34,7 +36,7 @@ _COMPARED: Final = (
     "records without a row of their own, read again, with all stored events by account and event id",
 )
 _DEEP: Final = "every record that the log still has with rows and dead letters, every batch with its content hash"
-_STYLES: Final = {Severity.LOST: "bold red", Severity.BROKEN: "red", Severity.UNPROVEN: "yellow", Severity.NOTE: "dim"}
+STYLES: Final = {Severity.LOST: "bold red", Severity.BROKEN: "red", Severity.UNPROVEN: "yellow", Severity.NOTE: "dim"}
 
 
 def totals(report: IngestReport) -> dict[str, int]:
@@ -95,13 +97,26 @@ def show(report: IngestReport) -> None:
     console = wide_console()
     console.print(_table(report))
     for where, finding in _all_findings(report):
-        style = _STYLES[finding.severity]
+        style = STYLES[finding.severity]
         console.print(f"[{style}]{finding.severity}[/] {escape(where + finding.text)}", highlight=False, soft_wrap=True)
     console.print("compared:", highlight=False)
     for line in compared(report):
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     for line in verdicts(report):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_short(report: IngestReport, lines: Sequence[str]) -> None:
+    """A few `lines` in place of the table, and what was found; for an audit that goes on from there."""
+    console = wide_console()
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for where, finding in _all_findings(report):
+        if finding.severity is not Severity.NOTE:
+            style = STYLES[finding.severity]
+            text = escape(where + finding.text)
+            console.print(f"[{style}]{finding.severity}[/] {text}", highlight=False, soft_wrap=True)
+    console.print(verdicts(report)[-1], highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(report: IngestReport) -> Table:

@@ -1,0 +1,144 @@
+"""The sides by account and hour: the same sums asked of the stored rows, the priced events and each rollup.
+
+`rows` and `charged` come from the same table by two ways that share nothing: `rows` collapses the copies of an event by
+grouping and adds counters up, `charged` collapses them by FINAL and prices them. A fault of one way shows as a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from taximeter_consumers.conservation.measures import COST, COUNTERS, MEASURES, Values, whole
+from taximeter_consumers.conservation.scope import ACCOUNTS, MoneyScope
+from taximeter_consumers.pricing.charged import charged_events
+
+if TYPE_CHECKING:
+    from taximeter_consumers.clickhouse import ClickHouse
+    from taximeter_consumers.pricing.cards import Book
+
+Hour = tuple[str, datetime]
+"""(account, when the hour begins, UTC)."""
+
+# FINAL must see all copies of an event before a filter or an index drops one. Groups that do not fit spill to disk.
+SETTINGS: Final = (
+    "use_skip_indexes_if_final = 0, optimize_move_to_prewhere_if_final = 0,"
+    " do_not_merge_across_partitions_select_final = 1, prefer_column_name_to_alias = 1, decimal_check_overflow = 1,"
+    " join_use_nulls = 0, max_bytes_before_external_group_by = 536870912, max_bytes_before_external_sort = 536870912"
+)
+_OF_MODELS: Final = "model_"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way to the sums. `columns` are (name, SQL aggregate); `source` is what they are taken from, by `hour`."""
+
+    name: str
+    source: str
+    hour: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sides that must agree, in `measures`. `of_models`: the left side counts what used a model alone."""
+
+    left: str
+    right: str
+    measures: tuple[str, ...]
+    of_models: bool = False
+
+    @property
+    def name(self) -> str:
+        """As gaps are headed."""
+        return f"{self.left}{' of models' if self.of_models else ''} = {self.right}"
+
+
+PAIRS: Final = (
+    Pair("rows", "charged", COUNTERS),
+    Pair("charged", "usage_by_subject", MEASURES),
+    Pair("charged", "model_costs", MEASURES, of_models=True),
+    Pair("charged", "charges", (COST, "unmeasured_calls")),
+)
+
+_SUMS: Final = tuple((name, f"sum({name})") for name in MEASURES)
+_CHARGED: Final = (
+    ("events", "count()"),
+    *((name, f"sum({name})") for name in COUNTERS[1:]),
+    (COST, "sum(cost)"),
+    ("unpriced_calls", "countIf(model_source = 'unpriced')"),
+    ("unmeasured_calls", "countIf(model_source = 'unmeasured')"),
+)
+_CHARGED_OF_MODELS: Final = (
+    (f"{_OF_MODELS}events", "countIf(usage_type != '')"),
+    *((f"{_OF_MODELS}{name}", f"sumIf({name}, usage_type != '')") for name in COUNTERS[1:]),
+    (f"{_OF_MODELS}{COST}", "sumIf(model_cost + adjusted_model, usage_type != '')"),
+    (f"{_OF_MODELS}unpriced_calls", "countIf(model_source = 'unpriced')"),
+    (f"{_OF_MODELS}unmeasured_calls", "countIf(model_source = 'unmeasured')"),
+)
+# The first arrival is the copy that counts, and it has the greatest version.
+_ROWS: Final = f"""
+(
+    SELECT
+        account_id, copies, counted.1 AS occurred_at, counted.2 AS executions, counted.3 AS input_tokens,
+        counted.4 AS output_tokens, counted.5 AS total_tokens
+    FROM
+    (
+        SELECT
+            account_id, id_time, event_id, count() AS copies,
+            argMax((occurred_at, executions, input_tokens, output_tokens, total_tokens), version) AS counted
+        FROM stored_events
+        WHERE {ACCOUNTS}
+        GROUP BY account_id, id_time, event_id
+        SETTINGS optimize_aggregation_in_order = 1
+    )
+)
+"""  # noqa: S608 - our own text
+
+
+def sides(book: Book, scope: MoneyScope) -> tuple[Side, ...]:
+    """All sides by hour."""
+    charged = charged_events(f"{ACCOUNTS} AND {scope.times('occurred_at')}", book)
+    minute, quarter = "toStartOfHour(minute)", "toStartOfHour(quarter)"
+    unmeasured = ("unmeasured_calls", "sumIf(events, source = 'unmeasured')")
+    rows = (("rows", "sum(copies)"), ("events", "count()"), *((name, f"sum({name})") for name in COUNTERS[1:]))
+    return (
+        Side("rows", _ROWS, "toStartOfHour(occurred_at)", rows),
+        Side("charged", f"({charged})", "toStartOfHour(occurred_at)", (*_CHARGED, *_CHARGED_OF_MODELS)),
+        Side("usage_by_subject", "usage_by_subject", minute, _SUMS),
+        Side("model_costs", "model_costs", "hour", _SUMS),
+        Side("charges", "charges", quarter, ((COST, "sum(cost_usd)"), unmeasured)),
+    )
+
+
+def sums_of(clickhouse: ClickHouse, side: Side, scope: MoneyScope, accounts: Sequence[str]) -> dict[Hour, Values]:
+    """The sums of one side for some accounts, by place. Raises Retryable."""
+    return dict(_read(clickhouse, side, scope, accounts))
+
+
+def of_models(values: Values) -> Values:
+    """The part of the priced events that used a model."""
+    return {name.removeprefix(_OF_MODELS): value for name, value in values.items() if name.startswith(_OF_MODELS)}
+
+
+def _read(
+    clickhouse: ClickHouse, side: Side, scope: MoneyScope, accounts: Sequence[str]
+) -> Iterator[tuple[Hour, Values]]:
+    names = [name for name, _ in side.columns]
+    for account, at, *numbers in clickhouse.rows(_sql(side, scope), scope.parameters(accounts)):
+        values = (whole(text) if name.endswith(COST) else int(text) for name, text in zip(names, numbers, strict=True))
+        yield (account, datetime.fromtimestamp(at, UTC)), dict(zip(names, values, strict=True))
+
+
+def _sql(side: Side, scope: MoneyScope) -> str:
+    # As text, so that no driver rounds a wide decimal. Names that no column has, so that none is taken for one.
+    sums = ", ".join(f"toString({expression}) AS sum_{name}" for name, expression in side.columns)
+    return f"""
+    SELECT account_id, toUnixTimestamp({side.hour}) AS at, {sums}
+    FROM {side.source} AS side
+    WHERE {ACCOUNTS} AND {scope.times(side.hour)}
+    GROUP BY account_id, at
+    SETTINGS {SETTINGS}
+    """  # noqa: S608 - our own text

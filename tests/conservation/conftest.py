@@ -1,0 +1,17 @@
+"""A database with a small price book, new for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.conservation.storage import Storage, stored
+
+from taximeter_schemas.settings import ClickHouseSettings
+
+
+@pytest.fixture
+def storage(clickhouse_settings: ClickHouseSettings) -> Iterator[Storage]:
+    """It, without any event."""
+    with stored(clickhouse_settings) as storage:
+        yield storage
