@@ -104,7 +104,7 @@ def test_sql_has_three_outputs(taximeter: Taximeter, on_clickhouse: ClickHouseSe
     from_stdin = taximeter("sql", "--csv", "-", text=query + ";\n")
     assert list(csv.reader(io.StringIO(from_stdin.stdout)))[1] == ["0", "a,b", "0.1", ""]
     assert json.loads(taximeter("sql", "--json", "SELECT 1 WHERE 0").stdout) == []
-    assert json.loads(taximeter("sql", "--json", "SELECT count() AS n FROM rates").stdout)[0]["n"] > 100
+    assert json.loads(taximeter("sql", "--json", "SELECT count() AS n FROM prices").stdout)[0]["n"] > 100
 
 
 @pytest.mark.integration

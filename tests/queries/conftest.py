@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+import typer
 from tests.rollups.database import migrated
+from typer.testing import CliRunner
 
 from taximeter_consumers.clickhouse import ClickHouse
+from taximeter_infra.cli import report as commands
 from taximeter_schemas.settings import ClickHouseSettings
 
 
@@ -16,3 +19,22 @@ def clickhouse(clickhouse_settings: ClickHouseSettings) -> Iterator[ClickHouse]:
     """A connection to it."""
     with migrated(clickhouse_settings) as connection:
         yield connection
+
+
+@pytest.fixture
+def report(
+    clickhouse: ClickHouse, clickhouse_settings: ClickHouseSettings, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Runs a report against the test's database; what it prints."""
+    monkeypatch.setenv("CLICKHOUSE_URL", clickhouse_settings.url.get_secret_value())
+    monkeypatch.setenv("CLICKHOUSE_DATABASE", clickhouse_settings.database)
+    monkeypatch.setenv("COLUMNS", "200")
+    app = typer.Typer()
+    commands.register(app)
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, ["report", *words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return run

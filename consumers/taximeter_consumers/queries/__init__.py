@@ -13,17 +13,21 @@ from taximeter_consumers.queries.reports import (
     users,
     workflows,
 )
+from taximeter_consumers.queries.summary import UsageSummary, share, usage_summary
 
 __all__ = [
     "Filter",
     "Row",
+    "UsageSummary",
     "dearest_nodes",
     "models",
     "node_types",
     "nodes_of_run",
     "run",
     "runs",
+    "share",
     "totals",
+    "usage_summary",
     "users",
     "workflows",
 ]

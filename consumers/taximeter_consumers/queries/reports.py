@@ -1,8 +1,9 @@
 """The reports as functions: a filter in, rows out, dearest first where there is an order of cost.
 
-Every row has `cost_usd` as an exact Decimal of US dollars, and beside it what that sum does not say: `ai_calls`, and
-of them `unpriced_calls` and `unmeasured_calls` (not in the sum) and `estimated_calls` (in it, by a guess). Times are
-UTC with their zone. Raises Retryable when ClickHouse is away, Misconfigured when the tables are missing.
+Every row has `cost_usd` as an exact Decimal of US dollars, its parts, and beside it what that sum does not say:
+`cost_source`; of `ai_calls` the `unpriced_calls` and `unmeasured_calls` and of `plugin_uses` the `unpriced_plugins`
+(not in the sum), and `estimated_cost_usd` (in it, by a guess). Times are UTC with their zone. Raises Retryable when
+ClickHouse is away, Misconfigured when the tables are missing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
+from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ Row = dict[str, Any]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FOREVER: Final = 2**63 - 1
+# Columns that many reports have in common.
+_SHARED: Final = ("sums", "spent", "money")
 
 
 @dataclass(frozen=True)
@@ -49,55 +53,56 @@ class Filter:
 
 def run(clickhouse: ClickHouse, run_id: str, account: str | None = None) -> list[Row]:
     """The run; more than one row where several accounts use the same run id, none where it is unknown."""
-    return _rows(clickhouse, "run", {"run_id": run_id, "account": account or ""})
+    return records(clickhouse, "run", {"run_id": run_id, "account": account or ""})
 
 
 def nodes_of_run(clickhouse: ClickHouse, run_id: str, account: str | None = None) -> list[Row]:
     """The nodes of a run in the order in which they started."""
-    return _rows(clickhouse, "nodes_of_run", {"run_id": run_id, "account": account or ""})
+    return records(clickhouse, "nodes_of_run", {"run_id": run_id, "account": account or ""})
 
 
 def runs(clickhouse: ClickHouse, chosen: Filter) -> list[Row]:
     """Runs, the one that started last first."""
-    return _rows(clickhouse, "runs", chosen.parameters)
+    return records(clickhouse, "runs", chosen.parameters)
 
 
 def dearest_nodes(clickhouse: ClickHouse, chosen: Filter) -> list[Row]:
     """Nodes of single runs by cost."""
-    return _rows(clickhouse, "dearest_nodes", chosen.parameters)
+    return records(clickhouse, "dearest_nodes", chosen.parameters)
 
 
 def models(clickhouse: ClickHouse, chosen: Filter) -> list[Row]:
     """Models by cost."""
-    return _rows(clickhouse, "models", chosen.parameters)
+    return records(clickhouse, "models", chosen.parameters)
 
 
 def workflows(clickhouse: ClickHouse, chosen: Filter) -> list[Row]:
     """Workflows of an account by cost."""
-    return _rows(clickhouse, "workflows", chosen.parameters)
+    return records(clickhouse, "workflows", chosen.parameters)
 
 
 def users(clickhouse: ClickHouse, chosen: Filter) -> list[Row]:
     """Users of an account by cost."""
-    return _rows(clickhouse, "users", chosen.parameters)
+    return records(clickhouse, "users", chosen.parameters)
 
 
 def node_types(clickhouse: ClickHouse, chosen: Filter) -> list[Row]:
     """Node types by the time that they took."""
-    return _rows(clickhouse, "node_types", chosen.parameters)
+    return records(clickhouse, "node_types", chosen.parameters)
 
 
 def totals(clickhouse: ClickHouse, chosen: Filter) -> Row:
     """One row: everything that the filter covers."""
-    return _rows(clickhouse, "totals", chosen.parameters)[0]
+    return records(clickhouse, "totals", chosen.parameters)[0]
+
+
+def records(clickhouse: ClickHouse, name: str, parameters: dict[str, Any]) -> list[Row]:
+    """The rows of the report whose SQL file is called `name`."""
+    return [{key: _zoned(value) for key, value in row.items()} for row in clickhouse.records(_sql(name), parameters)]
 
 
 def _micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _rows(clickhouse: ClickHouse, name: str, parameters: dict[str, Any]) -> list[Row]:
-    return [{key: _zoned(value) for key, value in row.items()} for row in clickhouse.records(_sql(name), parameters)]
 
 
 def _zoned(value: Any) -> Any:
@@ -106,4 +111,9 @@ def _zoned(value: Any) -> Any:
 
 @cache
 def _sql(name: str) -> str:
-    return (resources.files("taximeter_consumers.queries") / f"{name}.sql").read_text(encoding="utf-8")
+    return Template(_text(name)).substitute({shared: _text(shared) for shared in _SHARED})
+
+
+def _text(name: str) -> str:
+    text = (resources.files("taximeter_consumers.queries") / f"{name}.sql").read_text(encoding="utf-8")
+    return text.rstrip("\n")

@@ -1,4 +1,4 @@
-"""Rollups: four tables recomputed, never incremented, from deduplicated events. `docs/rollups.md` tells how."""
+"""Rollups: five tables recomputed, never incremented, from deduplicated events. `docs/rollups.md` tells how."""
 
 from taximeter_consumers.rollups.follow import follow
 from taximeter_consumers.rollups.lag import rollup_lag_seconds

@@ -23,7 +23,7 @@ def aggregate(
     interval: Annotated[float, typer.Option(min=0.05, help="Seconds between looks, with --follow")] = 1.0,
     rebuild: Annotated[
         bool,
-        typer.Option("--rebuild", help="Recompute everything, with the price book of now: use it after new prices"),
+        typer.Option("--rebuild", help="Recompute everything from all events; new prices do not need it"),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines for people")] = False,
 ) -> None:

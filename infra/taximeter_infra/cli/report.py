@@ -34,7 +34,7 @@ report = typer.Typer(no_args_is_help=True, help="What runs, nodes, models, workf
 @report.command()
 @told_plainly
 def run(run_id: RunId, account: Account = None, as_json: AsJson = False) -> None:
-    """One run with its nodes; exit code 1 where no such run is in the rollups.
+    """One run with its nodes and where its money went; exit code 1 where no such run is in the rollups.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def models(
 def workflows(
     account: Account = None, since: Since = None, until: Until = None, limit: Limit = 20, as_json: AsJson = False
 ) -> None:
-    """Workflows by cost.
+    """Workflows by cost, with what was spent on attempts that were tried again, failed or were cancelled.
 
     \b
     Examples:
@@ -141,6 +141,29 @@ def users(
     _show("users", queries.users, _filter(account, since, until, limit), as_json=as_json)
 
 
+@report.command()
+@told_plainly
+def summary(account: Account = None, since: Since = None, until: Until = None, as_json: AsJson = False) -> None:
+    """Everything together: cost, tokens and calls in total, by model, context and day. Times count by whole hours.
+
+    \b
+    Examples:
+      taximeter report summary --since 30d
+      taximeter report summary --account acme --since 2026-11-01 --until 2026-12-01 --json
+    """
+    from taximeter_consumers import queries
+    from taximeter_infra.cli.report_view import print_json
+    from taximeter_infra.cli.summary_view import show_summary
+
+    chosen = _filter(account, since, until)
+    with closing(_connect()) as clickhouse:
+        found = queries.usage_summary(clickhouse, chosen)
+    if as_json:
+        print_json(found.plainly())
+    else:
+        show_summary(found)
+
+
 def register(app: typer.Typer) -> None:
     """Put these commands on the app, under `report`."""
     app.add_typer(report, name="report", rich_help_panel=Panel.ANSWERS)
@@ -165,7 +188,7 @@ def _connect() -> ClickHouse:
     return open_clickhouse(clickhouse_settings())
 
 
-def _filter(account: str | None, since: str | None, until: str | None, limit: int) -> Filter:
+def _filter(account: str | None, since: str | None, until: str | None, limit: int = 1) -> Filter:
     from taximeter_consumers.queries import Filter
 
     return Filter(account, _time(since, "--since"), _time(until, "--until"), limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from taximeter_consumers.queries import Row
-from taximeter_schemas.money import plain, shown
+from taximeter_infra.cli.report_words import cell, footnotes, parts
+from taximeter_schemas.money import plain
 
 # Where there is no terminal to ask: wide enough for any row.
 _PIPE_WIDTH = 1_000
@@ -24,34 +25,59 @@ COLUMNS = {
     "runs": {
         "run": "run_id", "account": "account_id", "workflow": "workflow_id", "user": "user_id",
         "started": "started_at", "time": "duration_us", "attempts": "executions", "failed": "failed",
-        "in": "input_tokens", "out": "output_tokens", "cost": "cost_usd",
+        "in": "input_tokens", "out": "output_tokens", "wasted": "wasted_cost_usd", "cost": "cost_usd",
     },
     "nodes": {
         "run": "run_id", "node": "node_id", "type": "node_type", "account": "account_id", "attempts": "executions",
-        "failed": "failed", "time": "duration_us", "in": "input_tokens", "out": "output_tokens", "cost": "cost_usd",
+        "failed": "failed", "time": "duration_us", "in": "input_tokens", "out": "output_tokens",
+        "for plugins": "plugin_cost_usd", "for resources": "resource_cost_usd", "re-rated": "adjusted_cost_usd",
+        "retried $": "retried_cost_usd", "failed $": "failed_cost_usd", "cancelled $": "cancelled_cost_usd",
+        "useful $": "useful_cost_usd", "cost": "cost_usd",
     },
     "models": {
         "provider": "provider", "model": "model", "use": "usage_type", "calls": "ai_calls", "in": "input_tokens",
-        "cache read": "cache_read_tokens", "out": "output_tokens", "cost": "cost_usd",
+        "cache read": "cache_read_tokens", "out": "output_tokens", "re-rated": "adjusted_cost_usd", "cost": "cost_usd",
     },
     "workflows": {
         "workflow": "workflow_id", "account": "account_id", "runs": "runs", "attempts": "executions",
-        "failed": "failed", "in": "input_tokens", "out": "output_tokens", "cost": "cost_usd",
+        "failed": "failed", "in": "input_tokens", "out": "output_tokens", "wasted": "wasted_cost_usd",
+        "wasted %": "wasted_share", "cost": "cost_usd",
     },
     "users": {
         "user": "user_id", "account": "account_id", "attempts": "executions", "calls": "ai_calls", "in": "input_tokens",
-        "out": "output_tokens", "requests": "http_requests", "CPU": "cpu_us", "cost": "cost_usd",
+        "out": "output_tokens", "requests": "http_requests", "CPU": "cpu_us", "for plugins": "plugin_cost_usd",
+        "for resources": "resource_cost_usd", "re-rated": "adjusted_cost_usd", "cost": "cost_usd",
     },
     "node_types": {
         "type": "node_type", "nodes": "nodes", "attempts": "executions", "failed": "failed", "time": "duration_us",
+        "wasted": "wasted_cost_usd", "cost": "cost_usd",
+    },
+    "by_model": {
+        "provider": "provider", "model": "model", "calls": "ai_calls", "in": "input_tokens", "out": "output_tokens",
+        "cost": "cost_usd",
+    },
+    "by_context": {
+        "context": "context", "attempts": "executions", "calls": "ai_calls", "in": "input_tokens",
+        "out": "output_tokens", "cost": "cost_usd",
+    },
+    "by_day": {
+        "day": "day", "attempts": "executions", "calls": "ai_calls", "in": "input_tokens", "out": "output_tokens",
         "cost": "cost_usd",
     },
 }  # fmt: skip
+# Columns that are shown only where this is not zero in some row.
+_WHERE_NOT_ZERO = {
+    "for plugins": "plugin_cost_usd", "for resources": "resource_cost_usd", "re-rated": "adjusted_cost_usd",
+    "wasted": "wasted_cost_usd", "wasted %": "wasted_cost_usd", "retried $": "retried_cost_usd",
+    "failed $": "failed_cost_usd", "cancelled $": "cancelled_cost_usd", "useful $": "wasted_cost_usd",
+}  # fmt: skip
 # What a narrow terminal does without first; the JSON has all of it.
-_SPARE = ("started", "user", "use", "cache read", "requests", "CPU", "time", "in", "out", "attempts", "account")
-_FILL = "`taximeter sink --until-caught-up` and `taximeter aggregate` bring in what was sent"
-_TOKENS = {"input_tokens", "output_tokens", "cache_read_tokens"}
-_WORDS = {"run", "account", "workflow", "user", "node", "type", "provider", "model", "use"}
+_SPARE = (
+    "started", "user", "use", "cache read", "requests", "CPU", "time", "useful $", "cancelled $", "failed $",
+    "retried $", "for resources", "for plugins", "re-rated", "in", "out", "attempts", "wasted %", "account", "wasted",
+)  # fmt: skip
+FILL = "`taximeter sink --until-caught-up` and `taximeter aggregate` bring in what was sent"
+_WORDS = {"run", "account", "workflow", "user", "node", "type", "provider", "model", "use", "context", "day"}
 
 
 def wide_console() -> Console:
@@ -64,9 +90,16 @@ def show_rows(name: str, rows: Sequence[Row], console: Console | None = None, ti
     """One table, and below it what its sums lack."""
     console = console or wide_console()
     if not rows:
-        console.print(f"no {name.replace('_', ' ')} in the rollups; {_FILL}", highlight=False)
+        console.print(f"no {name.replace('_', ' ')} in the rollups; {FILL}", highlight=False)
         return
-    columns, left_out = dict(COLUMNS[name]), []
+    show_table(name, rows, console, title)
+    for line in footnotes(rows):
+        console.print(line, highlight=False, markup=False)
+
+
+def show_table(name: str, rows: Sequence[Row], console: Console, title: str | None = None) -> None:
+    """The table alone, without the columns that are empty or for which there is no room."""
+    columns, left_out = _columns(name, rows), []
     subject = next(iter(columns))
     table = _table(columns, rows, title)
     for heading in (spare for spare in _SPARE if spare in columns and spare != subject):
@@ -78,8 +111,6 @@ def show_rows(name: str, rows: Sequence[Row], console: Console | None = None, ti
     console.print(table, highlight=False)
     if left_out:
         console.print(f"too narrow for {', '.join(left_out)}; --json has all", highlight=False)
-    for line in footnotes(rows):
-        console.print(line, highlight=False, markup=False)
 
 
 def natural_width(table: Table, console: Console) -> int:
@@ -88,40 +119,32 @@ def natural_width(table: Table, console: Console) -> int:
 
 
 def show_run(found: Sequence[Row], nodes: Sequence[Row]) -> None:
-    """A run and its nodes."""
+    """A run and its nodes, with what its cost consists of."""
     console = wide_console()
     show_rows("runs", found, console)
+    for row in found:
+        for line in parts(row):
+            console.print(f"{row['account_id']}: {line}" if len(found) > 1 else line, highlight=False, markup=False)
     console.print()
     show_rows("nodes", nodes, console)
 
 
-def footnotes(rows: Sequence[Row]) -> list[str]:
-    """What the costs of `rows` do not say: calls without a price, without a measure, or with an estimate."""
-    calls = sum(row["ai_calls"] for row in rows)
-    told = {
-        "unpriced_calls": ("has no price and is not in the sum", "have no price and are not in the sum"),
-        "unmeasured_calls": ("has no known use and is not in the sum", "have no known use and are not in the sum"),
-        "estimated_calls": ("is estimated", "are estimated"),
-    }
-    lines = []
-    for column, (one, many) in told.items():
-        count = sum(row[column] for row in rows)
-        if count:
-            lines.append(f"{count:,} of {calls:,} calls {one if count == 1 else many}")
-    return lines
-
-
 def next_steps(name: str, rows: Sequence[Row], limit: int) -> list[str]:
-    """Where to look next: for rows beyond the limit, and for the price of calls that have none."""
+    """Where to look next: for rows beyond the limit, and for the name of a provider that was guessed."""
     lines = [f"{limit:,} rows at most; --limit shows more"] if len(rows) == limit else []
-    unpriced = [row for row in rows if row["unpriced_calls"]]
-    if unpriced and name != "models":
-        lines.append("`taximeter report models` says which calls have no price")
-    elif any(row["provider"].endswith("-compatible") for row in unpriced):
+    if name == "models" and any(row["unpriced_calls"] and row["provider"].endswith("-compatible") for row in rows):
         lines.append(
             "a provider in -compatible was guessed from a path: name its host, instrument(meter, providers={...})"
         )
     return lines
+
+
+def _columns(name: str, rows: Sequence[Row]) -> dict[str, str]:
+    return {
+        heading: column
+        for heading, column in COLUMNS[name].items()
+        if heading not in _WHERE_NOT_ZERO or any(row[_WHERE_NOT_ZERO[heading]] for row in rows)
+    }
 
 
 def _table(columns: Mapping[str, str], rows: Sequence[Row], title: str | None) -> Table:
@@ -130,7 +153,7 @@ def _table(columns: Mapping[str, str], rows: Sequence[Row], title: str | None) -
         words = heading in _WORDS
         table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_cell(column, row)) for column in columns.values()))
+        table.add_row(*(escape(cell(column, row)) for column in columns.values()))
     return table
 
 
@@ -142,31 +165,6 @@ def print_json(report: dict[str, Any]) -> None:
 def _plainly(value: Any) -> str:
     if isinstance(value, Decimal):
         return plain(value)
-    if isinstance(value, datetime):
+    if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"no JSON form for {type(value).__name__}")
-
-
-def _cost(cost: Decimal, row: Row) -> str:
-    """What is known of a cost. Unknown is not zero: it says so where calls are not in the sum."""
-    lacking = row["unpriced_calls"] + row["unmeasured_calls"]
-    if row["ai_calls"] == 0:
-        return "-"
-    if lacking == row["ai_calls"]:
-        return "unknown"
-    return f"\u2265 {shown(cost)}" if lacking else shown(cost)
-
-
-def _cell(column: str, row: Row) -> str:
-    if column == "failed":
-        return f"{row['errors'] + row['timeouts'] + row['cancellations']:,}"
-    value = row[column]
-    if column == "cost_usd":
-        return _cost(value, row)
-    if column in _TOKENS and value == 0 and 0 < row["ai_calls"] == row["unmeasured_calls"]:
-        return "unknown"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if column in ("duration_us", "cpu_us"):
-        return f"{value / 1_000_000:,.2f} s"
-    return f"{value:,}" if isinstance(value, int) else str(value)

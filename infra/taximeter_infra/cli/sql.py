@@ -33,14 +33,18 @@ def sql(
 ) -> None:
     """Run one query that can only read, as the analyst where the local stack is used.
 
-    Ask the views events, run_costs, node_costs, model_costs and
-    usage_by_subject; DESCRIBE shows their columns. Beside a sum of cost_usd
-    ask for unpriced_calls and unmeasured_calls: they are not in it.
+    Ask the views events, run_costs, node_costs, model_costs,
+    usage_by_subject and charges; by day account_days, user_days,
+    project_days, workflow_days, context_days and quality_days; and
+    workflow_costs. DESCRIBE shows their columns. Beside a sum of cost_usd ask
+    for unpriced_calls, unmeasured_calls and unpriced_plugins: they are not in
+    it.
 
     \b
     Examples:
       taximeter sql "DESCRIBE run_costs"
       taximeter sql "SELECT outcome, count() FROM events GROUP BY outcome"
+      taximeter sql "SELECT day, cost_usd, cost_source FROM account_days WHERE account_id = 'acme'"
       taximeter sql --csv "SELECT * FROM model_costs" > model_costs.csv
       echo "SELECT sum(cost_usd) AS usd FROM run_costs" | taximeter sql --json -
     """

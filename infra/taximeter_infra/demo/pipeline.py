@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import Consumer, TopicPartition
 
 from taximeter_consumers.clickhouse import ClickHouse, connect
-from taximeter_consumers.queries import reports
+from taximeter_consumers.queries import reports, usage_summary
 from taximeter_consumers.rollups.lag import rollup_lag_seconds
 from taximeter_infra.demo.checks import Check, Seen, judge
 from taximeter_infra.demo.executor import Workload, run_executor
@@ -102,10 +102,14 @@ def look(clickhouse: ClickHouse, addresses: StackAddresses, prefix: str) -> Seen
     }
     sums: dict[str, Decimal] = {
         table: clickhouse.scalar(f"SELECT sum(cost_usd) FROM {table}")  # noqa: S608 - a closed list of names
-        for table in ("run_costs", "node_costs", "model_costs", "usage_by_subject")
+        for table in ("run_costs", "node_costs", "usage_by_subject", "charges", "account_days")
     }
-    totals = reports.totals(clickhouse, everything)
-    return Seen(_stored(clickhouse, prefix), _dead_letters(addresses), totals, found, sums)
+    summary = usage_summary(clickhouse, everything)
+    total = summary.total
+    # A model's row has its calls alone.
+    beside_models = total["plugin_cost_usd"] + total["resource_cost_usd"] + summary.other_adjusted_cost_usd
+    sums["model_costs with plugins and resources"] = summary.models_cost_usd + beside_models
+    return Seen(_stored(clickhouse, prefix), _dead_letters(addresses), total, found, sums)
 
 
 def _stack(plan: DemoPlan, progress: Progress, held: ExitStack) -> StackAddresses:

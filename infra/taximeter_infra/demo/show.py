@@ -33,6 +33,8 @@ def as_report(result: DemoResult) -> dict[str, Any]:
         "cost_usd": plain(_cost(seen.reports["runs"])),
         "unpriced_calls": seen.totals["unpriced_calls"],
         "unmeasured_calls": seen.totals["unmeasured_calls"],
+        "unpriced_plugins": seen.totals["unpriced_plugins"],
+        "estimated_cost_usd": plain(seen.totals["estimated_cost_usd"]),
         "by_model": seen.reports["models"],
         "by_node": seen.reports["nodes"],
         "by_node_type": seen.reports["node_types"],
@@ -89,8 +91,9 @@ def _show_checks(result: DemoResult, console: Console) -> None:
         if not check.holds:
             console.print(f"         expected {check.expected}\n         found    {check.found}", markup=False)
     totals, runs = result.seen.totals, result.seen.reports["runs"]
-    lacking = totals["unpriced_calls"] + totals["unmeasured_calls"]
-    not_in_it = f" and what {lacking} calls without a known price or use cost" if lacking else ""
+    calls, plugins = totals["unpriced_calls"] + totals["unmeasured_calls"], totals["unpriced_plugins"]
+    lacking = [f"{count:,} {what}" for count, what in ((calls, "calls"), (plugins, "uses of plugins")) if count]
+    not_in_it = f" and what {' and '.join(lacking)} without a known price or use cost" if lacking else ""
     console.print(
         f"\n{emitted} events emitted, {result.seen.stored} stored; {len(runs)} runs cost {shown(_cost(runs))}"
         f"{not_in_it}; rollups complete {result.rollup_lag_seconds:.2f} s after the last event.",

@@ -1,0 +1,9 @@
+-- Every day of UTC on which something was used.
+SELECT
+    toDate(minute, 'UTC') AS day,
+    $sums
+FROM usage_by_subject AS rollup
+WHERE ({account:String} = '' OR account_id = {account:String})
+  AND toInt64(toUnixTimestamp(minute)) * 1000000 >= {since:Int64} AND toInt64(toUnixTimestamp(minute)) * 1000000 < {until:Int64}
+GROUP BY day
+ORDER BY day
