@@ -32,6 +32,7 @@ START_MS: Final = int((END - timedelta(days=DAYS)).timestamp() * 1000)
 RUN_MS: Final = DAYS * 86_400_000 // RUNS
 _CHUNK: Final = 2_500_000
 _BATCH: Final = 50_000
+_ROLLED_UP_AT_ONCE: Final = 500_000
 
 COLUMNS: Final = """
 account_id, user_id, project_id, workflow_id, run_id, context, event_id, id_time, occurred_at, kind, node_id, node_type,
@@ -105,13 +106,14 @@ def fill(clickhouse: ClickHouse, rows: int, say: Callable[[str], None]) -> Histo
     clickhouse.execute(_LEDGER, batches)
     match_new_models(clickhouse, "true", {})
     version, book = next_version(clickhouse), current_book(clickhouse)
-    step = max(1, _CHUNK // 2 // EVENTS_OF_ACCOUNT)
+    step = max(1, _ROLLED_UP_AT_ONCE // EVENTS_OF_ACCOUNT)
     accounts = [f"'account-{number}'" for number in range(rows // EVENTS_OF_ACCOUNT)]
     for place in range(0, len(accounts), step):
         scope = f"account_id IN ({', '.join(accounts[place : place + step])})"
         for rollup in ROLLUPS:
             clickhouse.execute(recompute_sql(rollup, scope, book), {"version": version})
-        say(f"{min(place + step, len(accounts)):,} of {len(accounts):,} accounts are rolled up")
+        if place // step % 10 == 0:
+            say(f"{min(place + step, len(accounts)):,} of {len(accounts):,} accounts are rolled up")
     clickhouse.execute(_ROLLED_UP, {**batches, "version": version})
     mark_book(clickhouse, book, version)
     settle(clickhouse)
