@@ -1,7 +1,8 @@
 """A database with a history: so many stored events, all in the rollups, as months of metering leave them.
 
 Accounts are alike, each with 2,500 runs of 20 events over sixty days; more events are more accounts. The rows are made
-by the server itself, and so are the rollups, by the very statements that a tick runs.
+by the server itself. The rollups of twenty accounts are made by the very statements that a tick runs, those of the
+others are copied from them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from taximeter_consumers.rollups.repriced import mark_book
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
+    from taximeter_consumers.rollups.definitions import Rollup
 
 RUNS: Final = 2_500
 EVENTS_OF_RUN: Final = 20
@@ -32,7 +34,10 @@ START_MS: Final = int((END - timedelta(days=DAYS)).timestamp() * 1000)
 RUN_MS: Final = DAYS * 86_400_000 // RUNS
 _CHUNK: Final = 2_500_000
 _BATCH: Final = 50_000
-_ROLLED_UP_AT_ONCE: Final = 500_000
+ROLLED_UP: Final = 20
+"""So many accounts are rolled up from their events; the others have copies of these rows."""
+_AT_ONCE: Final = 5
+_COPIED_AT_ONCE: Final = 2
 
 COLUMNS: Final = """
 account_id, user_id, project_id, workflow_id, run_id, context, event_id, id_time, occurred_at, kind, node_id, node_type,
@@ -106,18 +111,44 @@ def fill(clickhouse: ClickHouse, rows: int, say: Callable[[str], None]) -> Histo
     clickhouse.execute(_LEDGER, batches)
     match_new_models(clickhouse, "true", {})
     version, book = next_version(clickhouse), current_book(clickhouse)
-    step = max(1, _ROLLED_UP_AT_ONCE // EVENTS_OF_ACCOUNT)
-    accounts = [f"'account-{number}'" for number in range(rows // EVENTS_OF_ACCOUNT)]
-    for place in range(0, len(accounts), step):
-        scope = f"account_id IN ({', '.join(accounts[place : place + step])})"
+    for first in range(0, ROLLED_UP, _AT_ONCE):
+        accounts = ", ".join(f"'account-{number}'" for number in range(first, first + _AT_ONCE))
         for rollup in ROLLUPS:
-            clickhouse.execute(recompute_sql(rollup, scope, book), {"version": version})
-        if place // step % 10 == 0:
-            say(f"{min(place + step, len(accounts)):,} of {len(accounts):,} accounts are rolled up")
+            clickhouse.execute(recompute_sql(rollup, f"account_id IN ({accounts})", book), {"version": version})
+    say(f"{ROLLED_UP} accounts are rolled up")
+    for rollup in ROLLUPS:
+        for first in range(ROLLED_UP, rows // EVENTS_OF_ACCOUNT, _COPIED_AT_ONCE * ROLLED_UP):
+            _copy(clickhouse, rollup, first, min(rows // EVENTS_OF_ACCOUNT, first + _COPIED_AT_ONCE * ROLLED_UP))
+        say(f"{rollup.name} has rows of all accounts")
     clickhouse.execute(_ROLLED_UP, {**batches, "version": version})
     mark_book(clickhouse, book, version)
     settle(clickhouse)
     return History(clickhouse, rows)
+
+
+def _copy(clickhouse: ClickHouse, rollup: Rollup, first: int, end: int) -> None:
+    """Gives the accounts from `first` on, before `end`, the rows that one of the rolled up accounts has: accounts are
+    alike but for their names and the names of their runs."""
+    columns = [name for name, _ in rollup.columns]
+    renamed = {
+        "account_id": "concat('account-', toString(copy))",
+        "run_id": "concat('run-', toString(copy), '-', splitByChar('-', row.run_id)[3])",
+    }
+    picked = ", ".join(renamed.get(name, f"row.{name}") for name in columns)
+    clickhouse.execute(
+        f"""
+        INSERT INTO {rollup.table} ({", ".join(columns)}, version)
+        SELECT {picked}, row.version
+        FROM (SELECT * FROM {rollup.table} FINAL WHERE account_id IN {{accounts:Array(String)}}) AS row
+        INNER JOIN
+        (
+            SELECT toInt64(number) AS copy, concat('account-', toString(number % {ROLLED_UP})) AS original
+            FROM numbers({{first:UInt64}}, {{count:UInt64}})
+        ) AS copies ON copies.original = row.account_id
+        SETTINGS max_partitions_per_insert_block = 0
+        """,
+        {"first": first, "count": end - first, "accounts": [f"account-{number}" for number in range(ROLLED_UP)]},
+    )
 
 
 def settle(clickhouse: ClickHouse) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from bench.rollup.history import COLUMNS, END, ROW, RUN_MS, RUNS, START_MS
+from bench.rollup.history import COLUMNS, END, ROLLED_UP, ROW, RUN_MS, RUNS, START_MS
 from taximeter_consumers.rollups import tick
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from bench.rollup.history import History
 
-ACCOUNTS: Final = 20
+ACCOUNTS: Final = ROLLED_UP
 """The runs that a tick touches are of so many accounts, in both histories."""
 TOUCHED: Final = 1_000
 

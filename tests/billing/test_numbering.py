@@ -25,12 +25,12 @@ from taximeter_consumers.billing import (
     close_periods,
     read_settings,
 )
-from taximeter_consumers.billing.claims import first_row
 from taximeter_consumers.billing.due import Due
 from taximeter_consumers.billing.invoice import VOID
 from taximeter_consumers.billing.numbering import InvoiceKey, Numbers
 from taximeter_consumers.billing.stored import find_invoice, invoices_of, issue, open_numbers
 from taximeter_consumers.clickhouse import ClickHouse, connect
+from taximeter_consumers.clickhouse.claims import first_row
 from taximeter_consumers.failpoints import INVOICE, VARIABLE
 from taximeter_schemas.errors import Denied
 from taximeter_schemas.settings import ClickHouseSettings
@@ -124,6 +124,24 @@ def test_a_run_for_one_account_finishes_what_others_left(
     assert open_numbers(clickhouse) == [1]
     close_periods(clickhouse, Request("2026-10", ACCOUNTS[5]), NOW)
     check_one_set(clickhouse, [ACCOUNTS[0], ACCOUNTS[5]])
+
+
+def test_a_number_that_is_claimed_while_a_run_looks_is_no_matter(
+    clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run claims after this one has read the numbers: it is that run's own to finish."""
+    use(clickhouse)
+    read = Numbers.read
+
+    def slow(numbers: Numbers) -> None:
+        """The other run is faster, just after this one has looked."""
+        read(numbers)
+        monkeypatch.undo()
+        assert Numbers(clickhouse).claim(InvoiceKey(ACCOUNTS[0], "2026-10")) == 1
+
+    monkeypatch.setattr(Numbers, "read", slow)
+    assert close_periods(clickhouse, Request("2026-10"), NOW).refused == []
+    check_one_set(clickhouse)
 
 
 def test_an_accounts_later_invoice_waits_for_the_claimed_one_before_it(clickhouse: ClickHouse) -> None:

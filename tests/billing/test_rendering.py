@@ -90,6 +90,12 @@ def test_uses_without_a_price_say_so() -> None:
     assert any("3 uses have no known price" in note for note in page.notes)
 
 
+def test_a_call_without_a_price_is_one_use_however_many_units_it_has() -> None:
+    """Each of its units has a line; they are still the same calls."""
+    page = page_of(invoice(*(line(unit, "500", "0", "unpriced") for unit in ("input_tokens", "output_tokens"))))
+    assert any("3 uses have no known price" in note for note in page.notes)
+
+
 def test_the_period_is_told_by_its_days_in_the_accounts_zone() -> None:
     """First and last day, both within it."""
     assert ("Billing period", "5 October 2026 to 4 November 2026 (Europe/Berlin)") in page_of(invoice()).facts
@@ -152,6 +158,12 @@ def test_letters_without_a_font_are_refused_with_the_mend(monkeypatch: pytest.Mo
     monkeypatch.setenv(FONT_VARIABLE, "/nowhere/font.ttf")
     with pytest.raises(Misconfigured, match=FONT_VARIABLE):
         invoice_pdf(invoice(name="株式会社"))
+
+
+@pytest.mark.parametrize("name", ["zero\u200bwidth", "\u202eback", "wide\u3000space", "bell\x07"])
+def test_letters_without_a_shape_are_left_out_of_a_pdf(name: str) -> None:
+    """They are in names that were pasted; no font has them, and nothing is lost to the eye."""
+    assert invoice_pdf(invoice(line("input_tokens", "5", "0.1", workflow=name), name=name), name).startswith(b"%PDF-")
 
 
 def test_a_long_invoice_has_many_pages() -> None:

@@ -28,6 +28,7 @@ from taximeter_consumers.billing.lines import Kind, Line
 from taximeter_consumers.billing.stored import find_invoice, invoices_of
 from taximeter_consumers.billing.terms import EPOCH
 from taximeter_consumers.clickhouse import ClickHouse
+from taximeter_consumers.pricing.cards import current_book
 from taximeter_schemas.errors import Denied, Misconfigured
 
 pytestmark = pytest.mark.integration
@@ -208,6 +209,37 @@ def test_a_void_invoice_is_issued_anew_when_asked(clickhouse: ClickHouse) -> Non
     assert close(clickhouse, period="2026-10", reissue=True).issued == []
 
 
+def on_a_plan(clickhouse: ClickHouse, fee: int = 20) -> None:
+    """The account has a plan that includes 50 dollars, and used 40 of them."""
+    append(clickhouse, Plan("pro", EPOCH, "Pro", Decimal(fee), Decimal(50)))
+    append(clickhouse, Terms("acme", EPOCH, plan_id="pro"))
+    charge(clickhouse, Used(quantity=Decimal(16_000_000)))
+
+
+@pytest.mark.parametrize(("late", "due"), [("-20", "20"), ("5", "20"), ("15", "25")])
+def test_what_is_late_is_covered_by_what_its_period_included(clickhouse: ClickHouse, late: str, due: str) -> None:
+    """By the plan as it was then: with 10 dollars left of it; and what was included anyhow is not paid back."""
+    on_a_plan(clickhouse)
+    assert issued(clickhouse).due_usd == 20
+    append(clickhouse, Plan("pro", datetime(2026, 10, 1, tzinfo=UTC), "Pro", Decimal(20)))
+    charge(clickhouse, Used(source="adjusted", unit="calls", usd_per_unit=Decimal(0), cost_usd=Decimal(late)))
+    second = issued(clickhouse, DECEMBER)
+    assert second.due_usd == Decimal(due)
+    assert [line.period for line in of_kind(second, Kind.ALLOWANCE)] == ["2026-10"]
+    assert of_kind(issued(clickhouse, JANUARY), Kind.ALLOWANCE) == []
+
+
+@pytest.mark.parametrize("fee", [20, 0])
+def test_a_period_issued_anew_after_its_use_was_late_has_its_allowance(clickhouse: ClickHouse, fee: int) -> None:
+    """The use stays where it is billed; fee and allowance come with the new invoice, also where there is no fee."""
+    on_a_plan(clickhouse, fee)
+    change_status(clickhouse, issued(clickhouse), Change(Status.VOID, NOVEMBER, "ada"))
+    assert issued(clickhouse, DECEMBER).due_usd == 40 + fee
+    again = issued(clickhouse, DECEMBER, period="2026-10", reissue=True)
+    assert [(line.kind, line.amount_usd) for line in again.draft.lines] == [(Kind.PLAN, fee), (Kind.ALLOWANCE, -40)]
+    assert [invoice.due_usd for invoice in close(clickhouse, JANUARY).issued] == ([0] if fee else [])
+
+
 def test_a_period_that_is_not_closed_is_refused_with_the_time(clickhouse: ClickHouse) -> None:
     """End and grace of the account must have passed; a dry run shows it all the same."""
     charge(clickhouse, Used())
@@ -230,6 +262,28 @@ def test_a_run_waits_for_the_rollups(clickhouse: ClickHouse) -> None:
     with pytest.raises(Misconfigured, match="taximeter aggregate"):
         close_periods(clickhouse, Request(), now)
     assert close_periods(clickhouse, Request("2026-10"), now.replace(year=2099)).issued
+
+
+def test_a_run_waits_for_prices_and_re_ratings(clickhouse: ClickHouse) -> None:
+    """What is in the book by now must be in the charges: else it would be late at once."""
+    charge(clickhouse, Used())
+    clickhouse.execute("INSERT INTO stored_book_versions SELECT now64(6), 7, 7")
+    with pytest.raises(Misconfigured, match="taximeter aggregate"):
+        close(clickhouse)
+    version = current_book(clickhouse).version
+    clickhouse.execute("INSERT INTO stored_book_versions SELECT now64(6), {book:UInt64}, 8", {"book": version})
+    clickhouse.execute("INSERT INTO stored_reprices (reprice_id, step, at) VALUES ('r', 2, now64(6))")
+    with pytest.raises(Misconfigured, match="taximeter aggregate"):
+        close(clickhouse)
+    clickhouse.execute("INSERT INTO stored_reprices (reprice_id, step, at) VALUES ('r', 3, now64(6))")
+    assert issued(clickhouse).number == 1
+
+
+def test_an_account_without_a_name_is_not_all_of_them(clickhouse: ClickHouse) -> None:
+    """An empty name in a script must not bill everybody."""
+    charge(clickhouse, Used(), Used(account_id="beta"))
+    assert close(clickhouse, account="").issued == []
+    assert close(clickhouse, account="", period="2026-10").issued == []
 
 
 def test_one_accounts_settings_do_not_keep_others_from_their_invoices(clickhouse: ClickHouse) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +16,10 @@ from taximeter_consumers.billing.late import billed, unbilled
 from taximeter_consumers.billing.lines import Charge, Key, Kind, Line, sum_of
 from taximeter_consumers.billing.periods import Period
 from taximeter_consumers.billing.terms import EPOCH, AddOn, BillingSettings, Credit, Plan, Terms
-from taximeter_consumers.billing.totals import Carried, History, all_lines, credit_lines
+from taximeter_consumers.billing.totals import Carried, History, Included, all_lines, credit_lines
 
 PERIOD = Period(datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC), "2026-10")
+EARLIER = "2026-09"
 AMOUNTS = st.decimals(-(10**15), 10**15, places=18)
 POSITIVE = st.decimals(0, 10**6, places=18)
 KEYS = st.builds(
@@ -82,10 +85,48 @@ def test_half_a_cent_is_rounded_away_from_zero() -> None:
 
 
 def test_the_allowance_covers_usage_of_the_period_only() -> None:
-    """Not the fee, not what is late, and not more than it says."""
-    late = used("3", Kind.LATE)
+    """Not the fee, not what is late of a period without a plan, and not more than it says."""
+    late = replace(used("3", Kind.LATE), period=EARLIER)
     assert totals_of(all_lines(PERIOD, [used("7.5"), late], settings("10"), History({})))["due_usd"] == Decimal(23)
     assert totals_of(all_lines(PERIOD, [used("17.5"), late], settings("10"), History({})))["due_usd"] == Decimal("30.5")
+
+
+@pytest.mark.parametrize(
+    ("late", "allowance"), [("-20", "20"), ("5", "-5"), ("15", "-10"), ("-50", "40"), ("0.01", "-0.01")]
+)
+def test_late_lines_change_the_allowance_of_their_period(late: str, allowance: str) -> None:
+    """Of 50 included, 40 were used: 10 are left for what is late, and what was not used after all is taken back."""
+    line = replace(used(late, Kind.LATE), period=EARLIER)
+    was = Included("old", "Old", Decimal(50))
+    history = History({}, (), {EARLIER: was}, {EARLIER: Decimal(40)}, {EARLIER: Decimal(40)})
+    made = all_lines(PERIOD, [line], BillingSettings("acme"), history)
+    (found,) = [one for one in made if one.kind is Kind.ALLOWANCE]
+    assert (found.period, found.amount_usd, found.reference) == (EARLIER, Decimal(allowance), "old")
+    assert found.text == "Included in Old, correction for 2026-09"
+
+
+def test_an_allowance_without_its_plan_is_taken_back() -> None:
+    """The invoice with the fee is void: what another one gave for late lines of that period goes with it."""
+    history = History({}, (), {}, {EARLIER: Decimal(5)}, {EARLIER: Decimal(5)})
+    (line,) = all_lines(PERIOD, [], BillingSettings("acme"), history)
+    assert (line.kind, line.period, line.amount_usd) == (Kind.ALLOWANCE, EARLIER, 5)
+
+
+@given(st.lists(st.lists(AMOUNTS, max_size=3), min_size=1, max_size=5), POSITIVE)
+def test_the_allowance_is_the_same_whatever_was_late(invoices: list[list[Decimal]], included: Decimal) -> None:
+    """Over all invoices it is what was used in the period, up to what was included; and every sum holds."""
+    billed_usd = allowed = Decimal(0)
+    for place, amounts in enumerate(invoices):
+        lines = [replace(used(f"{amount:f}", Kind.LATE), period=EARLIER) for amount in amounts]
+        period = PERIOD if place else replace(PERIOD, label=EARLIER)
+        was = {EARLIER: Included("pro", "Pro", included)} if place else {}
+        terms = BillingSettings("acme") if place else settings(f"{included:f}")
+        made = all_lines(period, lines, terms, History({}, (), was, {EARLIER: billed_usd}, {EARLIER: allowed}))
+        billed_usd = total((billed_usd, *amounts))
+        allowed = total((allowed, -sum_of(made, Kind.ALLOWANCE)))
+        assert allowed == min(included, max(Decimal(0), billed_usd))
+        assert sum_of(made) % CENT == 0
+        assert abs(sum_of(made) - sum_before_rounding(made)) <= CENT / 2
 
 
 def test_credits_that_expire_first_are_used_first_and_never_below_nothing() -> None:

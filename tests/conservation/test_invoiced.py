@@ -7,16 +7,19 @@ from decimal import Decimal
 
 from tests.conservation.storage import START, Storage
 
-from taximeter_consumers.billing import InvoiceRun, read_settings
+from taximeter_consumers.billing import Change, InvoiceRun, Status, change_status, read_settings
 from taximeter_consumers.billing.due import due_in
+from taximeter_consumers.billing.stored import find_invoice
 from taximeter_consumers.conservation import MoneyAudit, MoneyReport, MoneyScope, amount
-from taximeter_consumers.conservation.invoiced import PAIR, billed_periods
+from taximeter_consumers.conservation.due import Cost, Since, since_cut
+from taximeter_consumers.conservation.invoiced import PAIR, Head, billed_periods, read_billed
 from taximeter_consumers.conservation.table import MOST_HOURS, Table
 from taximeter_consumers.pricing.book import append_rates
 from taximeter_consumers.pricing.rate import Rate
 from taximeter_consumers.reprice import Order, rerate
 
 LABEL = "2026-11"
+HOUSE = [Rate("house", "llm-1", unit, Decimal("0.001"), source="test") for unit in ("input_tokens", "output_tokens")]
 
 
 def audit(storage: Storage, scope: MoneyScope | None = None) -> MoneyReport:
@@ -24,11 +27,11 @@ def audit(storage: Storage, scope: MoneyScope | None = None) -> MoneyReport:
     return MoneyAudit(storage.clickhouse, scope or MoneyScope()).run()
 
 
-def invoice(storage: Storage, label: str = LABEL) -> None:
+def invoice(storage: Storage, label: str = LABEL, *, reissue: bool = False) -> None:
     """Issues the invoices of a period, closed or not."""
     settings = read_settings(storage.clickhouse)
-    run = InvoiceRun(storage.clickhouse, settings, datetime.now(UTC))
-    assert run.issue(due_in(storage.clickhouse, settings, label)).issued
+    run = InvoiceRun(storage.clickhouse, settings, datetime.now(UTC), reissue=reissue)
+    assert run.issue(due_in(storage.clickhouse, settings, label).due).issued
 
 
 def invoiced(storage: Storage) -> Storage:
@@ -66,14 +69,95 @@ def test_late_events_are_due_on_the_next_invoice(storage: Storage) -> None:
 def test_prices_that_came_after_the_invoice_are_due(storage: Storage) -> None:
     """A call that had no price is billed with the next invoice, by its price."""
     invoiced(storage)
-    rates = [
-        Rate("house", "llm-1", unit, Decimal("0.001"), source="test") for unit in ("input_tokens", "output_tokens")
-    ]
-    append_rates(storage.clickhouse, rates)
+    append_rates(storage.clickhouse, HOUSE)
     storage.roll_up()
     report = audit(storage)
     assert report.holds, (report.gaps, report.findings)
     assert [(due.period, due.reason) for due in report.due] == [(LABEL, "prices that were added since")]
+
+
+def test_prices_that_were_known_but_not_worked_in_are_due(storage: Storage) -> None:
+    """They are in the book when the invoice is made, and in the charges only by the tick after it."""
+    storage.store([storage.event(provider="house", model="llm-1")])
+    storage.roll_up()
+    append_rates(storage.clickhouse, HOUSE)
+    invoice(storage)
+    storage.roll_up()
+    report = audit(storage)
+    assert report.holds, (report.gaps, report.findings)
+    assert [due.reason for due in report.due] == ["prices that were added since"]
+
+
+def test_new_prices_hide_no_gap(storage: Storage) -> None:
+    """Where calls have got a price since, a difference is due only if it is what they cost."""
+    invoiced(storage)
+    append_rates(storage.clickhouse, HOUSE)
+    storage.roll_up()
+    storage.mutate("stored_charges", "UPDATE cost_usd = cost_usd + 1 WHERE provider = 'openai' AND account_id = 'acme'")
+    report = audit(storage)
+    assert {gap.pair for gap in report.gaps} == {PAIR, "charged = charges"}
+    assert report.due == []
+
+
+def test_late_events_stay_due_when_an_older_period_is_invoiced(storage: Storage) -> None:
+    """That invoice does not account for the newer period, and the months in between are due as a whole."""
+    invoiced(storage)
+    storage.store([storage.event()])
+    for month in (8, 9):
+        storage.store([storage.event(run_id=f"r{month}", occurred_at=datetime(2026, month, 5, 12, tzinfo=UTC))])
+    storage.roll_up()
+    invoice(storage, "2026-08")
+    report = audit(storage)
+    assert report.holds, (report.gaps, report.findings)
+    assert [(due.period, amount("cost_usd", due.amount)) for due in report.due] == [
+        ("2026-09", Decimal("1.26")),
+        (LABEL, Decimal("1.26")),
+    ]
+    invoice(storage, "2026-12")
+    report = audit(storage)
+    assert (report.holds, report.due, report.pairs[PAIR].places) == (True, [], 5)
+
+
+def test_what_void_invoices_had_billed_is_due(storage: Storage) -> None:
+    """Also what one of them had as late lines; and issued anew, all closes."""
+    invoiced(storage)
+    for label, month in (("2026-12", 12), ("2027-01", 1)):
+        year = 2026 if month == 12 else 2027
+        storage.store([storage.event(), storage.event(occurred_at=datetime(year, month, 5, tzinfo=UTC))])
+        storage.roll_up()
+        invoice(storage, label)
+    void = find_invoice(storage.clickhouse, 3)
+    assert void is not None
+    change_status(storage.clickhouse, void, Change(Status.VOID, datetime.now(UTC), "ada"))
+    report = audit(storage)
+    assert report.holds, (report.gaps, report.findings)
+    assert [(due.period, amount("cost_usd", due.amount), due.reason) for due in report.due] == [
+        (LABEL, Decimal("1.26"), "invoices that are void"),
+        ("2026-12", Decimal("1.26"), "invoices that are void"),
+    ]
+    invoice(storage, "2026-12", reissue=True)
+    report = audit(storage)
+    assert (report.holds, report.due) == (True, [])
+
+
+def test_a_period_without_an_invoice_of_its_own_is_compared(storage: Storage) -> None:
+    """What came for it late is on the next invoice, and what is changed there is found."""
+    invoiced(storage)
+    invoice_of_new_use(storage, "2027-01", datetime(2027, 1, 5, tzinfo=UTC))
+    storage.store([storage.event(run_id="r2", occurred_at=datetime(2026, 12, 5, tzinfo=UTC))])
+    storage.roll_up()
+    invoice_of_new_use(storage, "2027-02", datetime(2027, 2, 5, tzinfo=UTC))
+    assert audit(storage).holds
+    storage.mutate("stored_charges", "UPDATE cost_usd = cost_usd + 1 WHERE toMonth(quarter) = 12 AND cost_usd > 1")
+    gaps = [gap for gap in audit(storage).gaps if gap.pair == PAIR]
+    assert [(str(gap.place), amount("cost_usd", gap.difference)) for gap in gaps] == [("period 2026-12", Decimal(-1))]
+
+
+def invoice_of_new_use(storage: Storage, label: str, at: datetime) -> None:
+    """A call, and the invoice of its period."""
+    storage.store([storage.event(run_id=label, occurred_at=at)])
+    storage.roll_up()
+    invoice(storage, label)
 
 
 def test_a_rerating_after_the_invoice_is_due(storage: Storage) -> None:
@@ -119,14 +203,27 @@ def test_charges_deleted_after_the_invoice_are_found(storage: Storage) -> None:
     assert {gap.pair for gap in audit(storage).gaps} == {PAIR, "charged = charges"}
 
 
-def test_periods_outside_the_hours_are_left_out() -> None:
-    """A period counts where it has a part in the scope; of two invoices for it the bounds are one."""
-    begin, end = int(START.timestamp()), int((START + timedelta(days=30)).timestamp())
-    rows = [("a", LABEL, begin, end, 5), ("a", LABEL, begin, end, 7)]
-    (period,) = billed_periods(rows, {("a", LABEL)}, MoneyScope(until=START + timedelta(hours=1)))
-    assert (period.last_issued, period.has_unpriced) == (7, True)
-    assert not billed_periods(rows, (), MoneyScope(until=START))
-    assert not billed_periods(rows, (), MoneyScope(since=START + timedelta(days=30)))
+def test_periods_outside_the_hours_are_left_out(storage: Storage) -> None:
+    """A period counts where it has a part in the scope."""
+    invoiced(storage)
+    bounds = (datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
+    scopes = [MoneyScope(until=START), MoneyScope(until=bounds[0]), MoneyScope(since=bounds[1])]
+    assert [len(read_billed(storage.clickhouse, scope, ["acme"]).periods) for scope in scopes] == [1, 0, 0]
+
+
+def test_of_two_invoices_for_a_period_the_last_accounts_for_it() -> None:
+    """The bounds are one; what the void one had billed by then is no more due."""
+    heads = [Head(4, "a", LABEL, 0, 9, 5, 5, void_at=6), Head(7, "a", LABEL, 0, 9, 8, 9)]
+    (period,) = billed_periods(heads, {(4, "a", LABEL): 1, (0, "a", LABEL): 1})
+    assert (period.issued, period.stored, period.voided) == (8, 9, 0)
+    assert not list(billed_periods(heads[:1], {}))
+
+
+def test_a_tick_that_the_invoice_may_have_missed_is_tried() -> None:
+    """Costs count as late after the cut; other prices, for the rest alone; rollups made anew go by the ledger."""
+    now, then = [Cost(0, False, 10), Cost(5, True, 3)], [Cost(0, False, 8), Cost(5, True, 2)]
+    assert since_cut(now, then, 4) == [Since(3, 2), Since(3, 2)]
+    assert since_cut(now, then, 5) == [Since(0, 3), Since(3, 2)]
 
 
 def test_the_table_widens_and_keeps_its_digest() -> None:

@@ -158,3 +158,21 @@ def test_resources_were_free_and_stay_so() -> None:
     cpu = Rate("resource", "", "cpu_us", Decimal(1), MAY, "ops")
     assert known(cpu, [], Stretch("", "resource", "", MAY, JUNE)) == NOW
     assert known(replace(cpu, valid_from=JUNE), [], Stretch("", "resource", "", MAY, JUNE)) == EPOCH
+
+
+def test_a_row_that_ends_only_for_those_who_know_it_is_known_from_now_on() -> None:
+    """A price for May to June before the first priced call, and what held before again from June on: the calls after
+    June know of neither, or the first would be theirs."""
+    book = [packaged("1")]
+    rows = [packaged("2", MAY), packaged("1", JUNE)]
+    stretch = Stretch("", "lab", "m", JUNE + timedelta(days=1), NOW)
+    assert [rate.known_from for rate in with_knowledge(rows, book, [stretch], NOW)] == [NOW, NOW]
+    entries = compiled([*book, *with_knowledge(rows, book, [stretch], NOW)])
+    card = fitting(entries, Use(JUNE + timedelta(days=2), JUNE + timedelta(days=2)))
+    assert card is not None
+    assert card.usd_per_unit["input_tokens"] == 1
+    corrected = replace(packaged("3", JUNE), known_from=NOW - timedelta(days=1))
+    (told,) = with_knowledge([packaged("2", MAY)], [*book, corrected], [stretch], NOW)
+    assert told.known_from == NOW
+    ended = replace(corrected, known_from=EPOCH)
+    assert with_knowledge([packaged("2", MAY)], [*book, ended], [stretch], NOW)[0].known_from == EPOCH

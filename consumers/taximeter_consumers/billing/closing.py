@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from taximeter_consumers.billing.due import check_closed, check_rolled_up, due_in, due_now, last_closing, pending_since
+from taximeter_consumers.billing.due import (
+    check_closed,
+    check_priced,
+    check_rolled_up,
+    due_in,
+    due_now,
+    last_closing,
+    pending_since,
+    prices_wait,
+)
 from taximeter_consumers.billing.held_periods import hold_periods
 from taximeter_consumers.billing.invoice import Draft
 from taximeter_consumers.billing.run import InvoiceRun, RunReport
@@ -41,11 +50,13 @@ class Request:
 
 
 def close_periods(clickhouse: ClickHouse, request: Request, now: datetime) -> RunReport:
-    """Issues what is due. Raises Misconfigured where a period is not closed yet or its events are not rolled up."""
+    """Issues what is due. Raises Misconfigured where a period is not closed yet or its events, or prices, are not
+    in the rollups."""
     settings = read_settings(clickhouse)
     listed = _due(clickhouse, settings, request, now)
     check_closed(listed.due, now)
     check_rolled_up(last_closing(listed.due, request.period, now), pending_since(clickhouse))
+    check_priced(clickhouse)
     return _issue(clickhouse, InvoiceRun(clickhouse, settings, now, reissue=request.reissue), listed)
 
 
@@ -85,6 +96,9 @@ def _round(clickhouse: ClickHouse, now: datetime) -> bool:
         log.warning(
             "waiting for the rollups", pending_since=since.isoformat(), mend="run `taximeter aggregate --follow`"
         )
+        return False
+    if prices_wait(clickhouse):
+        log.warning("waiting for prices to be in the rollups", mend="run `taximeter aggregate --follow`")
         return False
     report = _issue(clickhouse, InvoiceRun(clickhouse, settings, now), listed)
     for invoice in report.issued:

@@ -6,6 +6,7 @@ The content follows from the charges of now and from the account's invoices with
 from __future__ import annotations
 
 from collections import defaultdict
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from taximeter_consumers.billing.amounts import ZERO, negated, total
@@ -14,12 +15,12 @@ from taximeter_consumers.billing.invoice import VOID, Draft, Invoice, settings_j
 from taximeter_consumers.billing.late import billed, unbilled
 from taximeter_consumers.billing.lines import Kind
 from taximeter_consumers.billing.periods import Month, Period, period_labelled, periods_from
-from taximeter_consumers.billing.totals import Carried, History, all_lines
+from taximeter_consumers.billing.stored import settings_of
+from taximeter_consumers.billing.totals import Carried, History, Included, all_lines
 from taximeter_schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from taximeter_consumers.billing.terms import BillingSettings, Terms
     from taximeter_consumers.clickhouse import ClickHouse
@@ -71,10 +72,16 @@ def check_periods(terms: Sequence[Terms], issued: Sequence[Invoice]) -> None:
 def history_of(standing: Sequence[Invoice]) -> History:
     """What earlier invoices that are not void leave to the next one."""
     used: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
+    billed_usd: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
+    allowed: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     taken = set()
     for line in (line for invoice in standing for line in invoice.draft.lines):
         if line.kind is Kind.CREDIT:
             used[line.reference] = total((used[line.reference], negated(line.amount_usd)))
+        elif line.kind is Kind.ALLOWANCE:
+            allowed[line.period] = total((allowed[line.period], negated(line.amount_usd)))
+        elif line.kind in (Kind.USAGE, Kind.LATE):
+            billed_usd[line.period] = total((billed_usd[line.period], line.amount_usd))
         elif line.kind is Kind.CARRIED:
             taken.add(line.reference)
     carried = [
@@ -82,4 +89,15 @@ def history_of(standing: Sequence[Invoice]) -> History:
         for invoice in standing
         if invoice.due_usd < ZERO and invoice.status != PAID and invoice.invoice_id not in taken
     ]
-    return History(dict(used), carried)
+    return History(dict(used), carried, included_by(standing), dict(billed_usd), dict(allowed))
+
+
+def included_by(standing: Sequence[Invoice]) -> dict[str, Included]:
+    """What the plans of invoiced periods include, by period, as each invoice with a plan's fee has noted it."""
+    found = {}
+    for invoice in standing:
+        plan = settings_of(invoice)["plan"]
+        if plan is not None:
+            included_usd = Decimal(plan["included_usd"])
+            found[invoice.draft.period.label] = Included(plan["plan_id"], plan["name"], included_usd)
+    return found

@@ -41,7 +41,7 @@ class DueList:
 def due_in(clickhouse: ClickHouse, settings: Settings, label: str, account: str | None = None) -> DueList:
     """The period `label` of one account, or of all that may owe something for it."""
     usual = period_labelled((), label)
-    accounts = {account} if account else charged_accounts(clickhouse, usual) | _known(clickhouse, settings)
+    accounts = {account} if account is not None else charged_accounts(clickhouse, usual) | _known(clickhouse, settings)
 
     def of(account_id: str) -> list[Due]:
         terms = settings.of(account_id).terms
@@ -54,7 +54,7 @@ def due_now(clickhouse: ClickHouse, settings: Settings, now: datetime, account: 
     """What is closed at `now`: of each account the last closed period, and those since its latest invoice."""
     usual = last_closed((), now)
     latest = latest_labels(clickhouse)
-    accounts = {account} if account else charged_accounts(clickhouse, usual) | _known(clickhouse, settings)
+    accounts = {account} if account is not None else charged_accounts(clickhouse, usual) | _known(clickhouse, settings)
     return _of_each(accounts, lambda one: closed_since(one, settings.of(one).terms, latest.get(one), now))
 
 
@@ -98,6 +98,27 @@ def check_rolled_up(closing: datetime, pending_since: datetime | None) -> None:
             f"events that were stored at {pending_since:%Y-%m-%d %H:%M:%S} UTC are not in the charges yet",
             mend="run `taximeter aggregate`, then again",
         )
+
+
+def check_priced(clickhouse: ClickHouse) -> None:
+    """Raises Misconfigured where prices or a re-rating are not in the charges yet: they would be late at once."""
+    if prices_wait(clickhouse):
+        raise Misconfigured(
+            "the price book has prices, or there is a re-rating, that the charges do not have yet",
+            mend="run `taximeter aggregate`, then again",
+        )
+
+
+def prices_wait(clickhouse: ClickHouse) -> bool:
+    """Whether the price book or a re-rating waits for a tick. Before the first tick there is nothing to bill."""
+    from taximeter_consumers.pricing.cards import current_book
+    from taximeter_consumers.rollups.repriced import last_book
+
+    rolled_up = last_book(clickhouse)
+    if rolled_up is None:
+        return False
+    waiting = int(clickhouse.scalar("SELECT count() FROM reprices WHERE step = 2"))
+    return bool(waiting) or current_book(clickhouse).version != rolled_up
 
 
 def pending_since(clickhouse: ClickHouse) -> datetime | None:

@@ -64,13 +64,16 @@ class Invoice:
 
 def is_empty(draft: Draft) -> bool:
     """Whether there is nothing to bill: no use, no fee, nothing late. Credits and carried sums alone are no reason."""
-    return not has_own_lines(draft) and not any(line.kind is Kind.LATE for line in draft.lines)
+    return not has_own_lines(draft) and not any(line.kind in (Kind.LATE, Kind.ALLOWANCE) for line in draft.lines)
 
 
 def has_own_lines(draft: Draft) -> bool:
-    """Whether the period itself has something to bill: use, even without a price, or a fee."""
+    """Whether the period itself has something to bill: use, even without a price, a fee, or an allowance for what other
+    invoices had as late."""
     return any(
-        line.kind is Kind.USAGE or (line.kind in (Kind.PLAN, Kind.ADD_ON) and line.amount_usd != 0)
+        line.kind is Kind.USAGE
+        or (line.kind in (Kind.PLAN, Kind.ADD_ON) and line.amount_usd != 0)
+        or (line.kind is Kind.ALLOWANCE and line.period == draft.period.label)
         for line in draft.lines
     )
 

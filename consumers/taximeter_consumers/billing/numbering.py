@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from taximeter_consumers import failpoints
-from taximeter_consumers.billing.claims import first_row
+from taximeter_consumers.clickhouse.claims import first_row
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:

@@ -150,12 +150,23 @@ def _totals(lines: Sequence[Line]) -> list[tuple[str, str]]:
 def _notes(draft: Draft) -> list[str]:
     notes = []
     for source, words in (("unpriced", "no known price"), ("unmeasured", "no known use")):
-        events = sum(line.events for line in draft.lines if line.key is not None and line.key.source == source)
+        events = _uses(draft.lines, source)
         if events > 0:
-            notes.append(f"{events:,} {'use has' if events == 1 else 'uses have'} {words} and are not in the sum.")
+            said = "use has {} and is" if events == 1 else "uses have {} and are"
+            notes.append(f"{events:,} {said.format(words)} not in the sum.")
     if any(line.amount_usd % CENT for line in draft.lines):
         notes.append("Amounts are shown to six decimal places; the sum is exact and rounded to cents once, at the end.")
     return notes
+
+
+def _uses(lines: Sequence[Line], source: str) -> int:
+    """How many uses of a source there are. A call has a line for each of its units: the one with most uses counts."""
+    most: dict[tuple[str, ...], int] = {}
+    for line in lines:
+        if line.key is not None and line.key.source == source:
+            key = (line.period, line.key.workflow_id, line.key.provider, line.key.model, line.key.service_tier)
+            most[key] = max(most.get(key, 0), line.events)
+    return sum(most.values())
 
 
 def _bill_to(draft: Draft) -> list[str]:

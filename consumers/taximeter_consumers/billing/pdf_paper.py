@@ -31,6 +31,10 @@ class Document(FPDF):
         self.set_margin(_MARGIN)
         self.set_auto_page_break(auto=True, margin=20)
 
+    def normalize_text(self, text: str) -> str:
+        """Called by fpdf2 for each text: without letters that no font has a shape for, such as a zero-width space."""
+        return super().normalize_text("".join(_shaped(letter) for letter in text))
+
     def footer(self) -> None:
         """Called by fpdf2 at the end of each page."""
         self.set_y(-14)
@@ -136,3 +140,9 @@ class Paper:
     def _font(self, size: float, *, bold: bool = False, soft: bool = False) -> None:
         self._document.set_font(self._document.family, "B" if bold else "", size)
         self._document.set_text_color(*(_SOFT if soft else _INK))
+
+
+def _shaped(letter: str) -> str:
+    if letter.isprintable() or letter == "\n":
+        return letter
+    return " " if letter.isspace() else ""

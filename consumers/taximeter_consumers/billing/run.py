@@ -70,8 +70,10 @@ class InvoiceRun:
         return report
 
     def _finish_claimed(self, report: RunReport) -> None:
+        # What is open first: a number that another run claims in between is its own to finish, and is not known yet.
+        claimed = open_numbers(self._clickhouse)
         self._numbers.read()
-        for number in open_numbers(self._clickhouse):
+        for number in claimed:
             account_id = self._numbers.key_of(number).account_id
             try:
                 report.issued.append(self._complete(number))

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers.billing.amounts import ZERO
-from taximeter_consumers.billing.claims import first_row
 from taximeter_consumers.billing.invoice import Invoice, plainly
 from taximeter_consumers.billing.lines import Kind
 from taximeter_consumers.billing.stored import find_invoice, invoices_of
+from taximeter_consumers.clickhouse.claims import first_row
 from taximeter_schemas.errors import Denied, Retryable
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers import failpoints
-from taximeter_consumers.billing.claims import first_row
 from taximeter_consumers.billing.invoice import Draft, Invoice, digest_of, invoice_object, line_object, totals_of
 from taximeter_consumers.billing.lines import Key, Kind, Line
 from taximeter_consumers.billing.periods import Period
+from taximeter_consumers.clickhouse.claims import first_row
 from taximeter_schemas.errors import Misconfigured
 from taximeter_schemas.money import plain
 
@@ -27,7 +27,13 @@ _COLUMNS: Final = (
     "number, account_id, period, revision, starts_at, ends_at, issued_at, system_usd, settings, lines, digest,"
     " status, status_at"
 )
-_OF_ACCOUNT: Final = f"SELECT {_COLUMNS} FROM invoices WHERE account_id = {{account:String}} ORDER BY number"  # noqa: S608  # columns of our own
+# The table is ordered by number: looked for by account alone, the lines of all invoices would be read.
+_OF_ACCOUNT: Final = f"""
+SELECT {_COLUMNS} FROM invoices
+WHERE number IN (SELECT number FROM stored_invoices WHERE account_id = {{account:String}})
+  AND account_id = {{account:String}}
+ORDER BY number
+"""  # noqa: S608  # columns of our own
 _BY_NUMBER: Final = f"SELECT {_COLUMNS} FROM invoices WHERE number = {{number:UInt64}}"  # noqa: S608  # columns of our own
 _ACCOUNTS: Final = "SELECT DISTINCT account_id FROM stored_invoices"
 _LATEST: Final = "SELECT account_id, toString(max(period)) FROM stored_invoices GROUP BY account_id"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taximeter_consumers.billing.amounts import ZERO, less, negated, total, whole_cents
@@ -25,16 +25,29 @@ class Carried:
 
 
 @dataclass(frozen=True)
+class Included:
+    """What the plan of an invoiced period includes, as it was when the period was invoiced."""
+
+    plan_id: str
+    name: str
+    included_usd: Decimal
+
+
+@dataclass(frozen=True)
 class History:
-    """What earlier invoices of the account leave to this one: used credits by id, and negative sums."""
+    """What earlier invoices of the account leave to this one: used credits by id, and negative sums. By period: what
+    the plans whose fee stands include, what was billed as used, and which allowance was given (positive)."""
 
     credits_used: Mapping[str, Decimal]
     carried: Sequence[Carried] = ()
+    included: Mapping[str, Included] = field(default_factory=dict)
+    billed_usd: Mapping[str, Decimal] = field(default_factory=dict)
+    allowed_usd: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def all_lines(period: Period, usage: Sequence[Line], settings: BillingSettings, history: History) -> list[Line]:
     """Every line of an invoice, given its usage and late lines. Their sum is what is due, in whole cents."""
-    lines = [*usage, *fee_lines(period, usage, settings)]
+    lines = [*usage, *fee_lines(period, usage, settings, history)]
     lines += [
         Line(Kind.CARRIED, period.label, carried.due_usd, reference=carried.invoice_id, text="Carried forward")
         for carried in history.carried
@@ -47,19 +60,38 @@ def all_lines(period: Period, usage: Sequence[Line], settings: BillingSettings, 
     return lines
 
 
-def fee_lines(period: Period, usage: Sequence[Line], settings: BillingSettings) -> list[Line]:
-    """Plan fee, allowance (never more than the usage of this very period) and add-ons, as of the period's start."""
+def fee_lines(period: Period, usage: Sequence[Line], settings: BillingSettings, history: History) -> list[Line]:
+    """Plan fee, allowances and add-ons, as of the period's start."""
     lines = []
+    included = dict(history.included)
     plan = settings.plan_at(period.starts_at)
     if plan is not None:
         lines.append(Line(Kind.PLAN, period.label, plan.fee_usd, reference=plan.plan_id, text=plan.name))
-        allowance = min(plan.included_usd, sum_of([line for line in usage if line.kind is Kind.USAGE]))
-        if allowance > ZERO:
-            text = f"Included in {plan.name}"
-            amount = negated(allowance)
-            lines.append(Line(Kind.ALLOWANCE, period.label, amount, reference=plan.plan_id, text=text))
+        included[period.label] = Included(plan.plan_id, plan.name, plan.included_usd)
+    lines += allowance_lines(period, usage, included, history)
     add_ons = settings.add_ons_at(period.starts_at)
     lines += [Line(Kind.ADD_ON, period.label, one.fee_usd, reference=one.name, text=one.name) for one in add_ons]
+    return lines
+
+
+def allowance_lines(
+    period: Period, usage: Iterable[Line], included: Mapping[str, Included], history: History
+) -> list[Line]:
+    """What brings the allowance of this period and of every earlier one to what it is by now: as much as was used in
+    it and billed, on whichever invoice, but not more than is `included`. Positive where less was used after all."""
+    billed = dict(history.billed_usd)
+    for line in usage:
+        billed[line.period] = total((billed.get(line.period, ZERO), line.amount_usd))
+    lines = []
+    for label in sorted({*included, *history.allowed_usd}):
+        plan = included.get(label)
+        allowed = min(plan.included_usd, max(ZERO, billed.get(label, ZERO))) if plan is not None else ZERO
+        amount = less(history.allowed_usd.get(label, ZERO), allowed)
+        if amount and label <= period.label:
+            text = f"Included in {plan.name if plan is not None else 'the plan'}"
+            text = text if label == period.label else f"{text}, correction for {label}"
+            reference = plan.plan_id if plan is not None else ""
+            lines.append(Line(Kind.ALLOWANCE, label, amount, reference=reference, text=text))
     return lines
 
 

@@ -19,6 +19,7 @@ from taximeter_consumers.conservation.hours import PAIRS, Hour, of_models, sides
 from taximeter_consumers.conservation.invoiced import PAIR, has_invoices, read_billed
 from taximeter_consumers.conservation.keyed import Keyed, compared, comparisons
 from taximeter_consumers.conservation.measures import COST, COUNTERS, Gap, Place, Values, compare
+from taximeter_consumers.conservation.not_billed import not_billed
 from taximeter_consumers.conservation.table import Table, shown_of
 from taximeter_consumers.pricing.cards import current_book
 
@@ -117,6 +118,7 @@ class MoneyAudit:
             if billing:
                 progress("invoices", report.accounts)
                 self._invoices(book, lot)
+                self._report.findings += not_billed(self._clickhouse, scope, lot, begin.time)
             report.accounts += len(lot)
         report.findings += invoice_rows.of_numbers(self._clickhouse) if billing else [findings.NO_BILLING]
         end = flight.Mark.now(self._clickhouse)

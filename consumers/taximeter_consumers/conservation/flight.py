@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from taximeter_consumers.conservation.measures import Gap
@@ -77,6 +77,11 @@ class Mark:
         """As it is. Raises Retryable."""
         row = clickhouse.rows(_MARK)[0]
         return cls(*(int(value or 0) for value in row))
+
+    @property
+    def time(self) -> datetime:
+        """When it was, by the server's clock."""
+        return datetime.fromtimestamp(self.at / 1_000_000, UTC)
 
 
 @dataclass(frozen=True)

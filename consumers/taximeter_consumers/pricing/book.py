@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers.pricing.rate import EPOCH, Discount, Rate
-from taximeter_schemas.money import COST_SCALE, exact
+from taximeter_consumers.pricing.units import PLUGIN
+from taximeter_schemas.money import COST_SCALE, UNIT_SCALE, exact
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -62,7 +63,7 @@ def append_rates(clickhouse: ClickHouse, rates: Sequence[Rate]) -> int:
     """Appends rates as they are. Returns how many. Raises ValueError for a price finer than the book keeps."""
     for rate in rates:
         if rate.usd_per_unit is not None:
-            exact(rate.usd_per_unit, COST_SCALE)
+            exact(rate.usd_per_unit, UNIT_SCALE if rate.provider == PLUGIN else COST_SCALE)
     return _append(clickhouse, "stored_prices", _RATE_COLUMNS, rates)
 
 

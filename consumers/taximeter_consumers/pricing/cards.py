@@ -27,10 +27,12 @@ Key = tuple[str, str, str]
 Alias = tuple[str, str, str, str]
 """(provider, model) as in the events, (provider, model) as in the book; the latter empty where there is no match."""
 
+# Sums: of two equal rows, as a repeated INSERT leaves them, a XOR would show none. Tuples: the hash of columns of which
+# one is null, as where a price ends, would be null and in no sum.
 _LOOK: Final = """
 SELECT
-    (SELECT groupBitXor(cityHash64(*)) FROM stored_prices),
-    (SELECT groupBitXor(cityHash64(*)) FROM stored_discounts),
+    (SELECT sum(cityHash64(tuple(*))) FROM stored_prices),
+    (SELECT sum(cityHash64(tuple(*))) FROM stored_discounts),
     (SELECT groupBitXor(cityHash64(provider, model, book_provider, book_model)) FROM model_aliases),
     (SELECT groupUniqArray(book_version) FROM stored_price_series),
     (SELECT count() > 0 FROM stored_reprices WHERE step >= 2)
@@ -84,15 +86,23 @@ def compile_book(
     for rate in rates:
         of_model.setdefault((rate.provider, rate.model), []).append(rate)
     pairs = [*aliases, *((*name, *name) for name in of_model if name[0] in (PLUGIN, RESOURCE))]
-    reduced = {discount.account_id for discount in discounts}
+    reduced: dict[str, list[Discount]] = {}
+    for discount in discounts:
+        reduced.setdefault(discount.account_id, []).append(discount)
+    # Accounts with equal discounts and no price of their own pay the same, so their entries are made once.
+    terms = {
+        account: tuple(replace(one, account_id="", source="", added_by="") for one in theirs)
+        for account, theirs in reduced.items()
+    }
     book: dict[Key, tuple[Entry, ...]] = {}
-    known: dict[tuple[str, str, str], tuple[Entry, ...]] = {}
+    known: dict[tuple[object, str, str], tuple[Entry, ...]] = {}
     for provider, model, *name in pairs:
         own = of_model.get((name[0], name[1]), [])
-        for account in ["", *sorted(reduced.union(rate.account_id for rate in own) - {""})]:
-            at = (account, name[0], name[1])
+        apart = {rate.account_id for rate in own} - {""}
+        for account in ["", *sorted(apart.union(reduced) - {""})]:
+            at = (account if account in apart else terms.get(account, ""), name[0], name[1])
             if at not in known:
-                known[at] = compiled(own, discounts, account)
+                known[at] = compiled(own, reduced.get(account, ()), account)
             if not account or known[at] != known.get(("", name[0], name[1])):
                 book[account, provider, model] = known[at]
     return book

@@ -19,6 +19,10 @@ Key = tuple[str, str, str]
 """(account or empty, provider, model), as in the events."""
 StoredEntries = Sequence[tuple[Any, ...]]
 
+MOST_NAMED: Final = 1_000
+"""So many pairs, plugins or accounts are named in a condition; of more it covers all, since the server bounds the
+length of a parameter."""
+
 # Instants as Unix microseconds; a tuple without names comes as a tuple.
 _ENTRIES: Final = """arrayMap(
     entry -> (
@@ -87,19 +91,21 @@ def condition(found: Sequence[Change]) -> tuple[str, dict[str, Any]]:
     pairs = sorted({(one.provider, one.model) for one in found if one.provider not in (PLUGIN, RESOURCE)})
     plugins = sorted({one.model for one in found if one.provider == PLUGIN})
     accounts = sorted({one.account_id for one in found})
+    every = any(one.provider == RESOURCE for one in found) or max(len(pairs), len(plugins)) > MOST_NAMED
+    named = accounts if "" not in accounts and len(accounts) <= MOST_NAMED else []
     text = "((provider, model) IN {pairs:Array(Tuple(String, String))} OR plugin_id IN {plugins:Array(String)}"
     text += " OR {every:Bool})"
     text += " AND occurred_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
     text += " AND arrived_at >= fromUnixTimestamp64Micro({known:Int64}, 'UTC')"
-    if "" not in accounts:
+    if named:
         text += " AND account_id IN {accounts:Array(String)}"
     return text, {
-        "pairs": pairs,
-        "plugins": plugins,
-        "every": any(one.provider == RESOURCE for one in found),
+        "pairs": [] if every else pairs,
+        "plugins": [] if every else plugins,
+        "every": every,
         "since": min(one.since for one in found),
         "known": min(one.known for one in found),
-        "accounts": accounts,
+        "accounts": named,
     }
 
 

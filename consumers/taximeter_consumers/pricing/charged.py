@@ -7,7 +7,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Final
 
-from taximeter_consumers.pricing.units import INVOCATIONS, PLUGIN, REQUESTS, RESOURCE, RESOURCES, UNITS, Unit
+from taximeter_consumers.pricing.units import INVOCATIONS, PLUGIN, REQUESTS, RESOURCE, RESOURCES, UNIT, UNITS, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,24 +45,46 @@ LEFT ANY JOIN
     )
 ) AS {name}_cards
 ON {name}_cards.{name}_card_id = fitted.{name}_card"""
+# An adjustment is of the event, not of the copy that it was made for: another copy may count by now, of another run
+# or hour. So what the scope looks at is asked of the events.
 _ADJUSTMENTS: Final = """
 LEFT ANY JOIN
 (
     SELECT
-        account_id AS adjusted_account, event_id AS adjusted_event, count() AS adjustments,
+        account_id AS adjusted_account, event_id AS adjusted_event,
+        countIf(model_usd != 0) AS model_adjustments, countIf(plugin_usd != 0) AS plugin_adjustments,
         toDecimal256(sum(model_usd), 18) AS model_more,
         toDecimal256(sum(plugin_usd), 18) AS plugin_more,
         toDecimal256(sum(resource_usd), 18) AS resource_more
     FROM stored_adjustments FINAL
-    WHERE reprice_id IN (SELECT reprice_id FROM stored_reprices WHERE step >= 2) AND ({scope})
+    WHERE reprice_id IN (SELECT reprice_id FROM stored_reprices WHERE step >= 2)
+      AND (account_id, id_time, event_id) IN (SELECT account_id, id_time, event_id FROM stored_events WHERE {scope})
     GROUP BY account_id, event_id
 ) AS adjustment
 ON adjustment.adjusted_account = fitted.account_id AND adjustment.adjusted_event = fitted.event_id"""
 
 _PARTS: Final = ("model", PLUGIN, RESOURCE)
-_ADJUSTED: Final = (*(f"{part}_more AS adjusted_{part}" for part in _PARTS), "adjustments > 0 AS is_adjusted")
-_NOT_ADJUSTED: Final = (*(f"toDecimal256(0, 18) AS adjusted_{part}" for part in _PARTS), "false AS is_adjusted")
-_NO_RATE: Final = "CAST(NULL, 'Nullable(Decimal(38, 18))')"
+_ADJUSTED: Final = (
+    *(f"{part}_more AS adjusted_{part}" for part in _PARTS),
+    "model_adjustments > 0 AS model_is_adjusted",
+    "plugin_adjustments > 0 AS plugin_is_adjusted",
+)
+_NOT_ADJUSTED: Final = (
+    *(f"toDecimal256(0, 18) AS adjusted_{part}" for part in _PARTS),
+    "false AS model_is_adjusted",
+    "false AS plugin_is_adjusted",
+)
+_ADJUSTED_LINES: Final = """arrayFilter(
+    line -> line.7 != 0,
+    arrayMap(
+        line -> (line.1, line.2, 'calls', 'adjusted', toDecimal256(1, 9), toDecimal128(0, 18), line.3),
+        [
+            (toString(provider), model, adjusted_model),
+            ('plugin', toString(plugin_id), adjusted_plugin),
+            ('resource', '', adjusted_resource)
+        ]
+    )
+)"""
 # By which columns an event finds the series of each part of its cost.
 _PAIRS: Final = {
     "model": ("provider", "model"),
@@ -77,8 +99,7 @@ def charged_events(scope: str, book: Book) -> str:
     Beside the columns of stored_events it has `cost` and its parts `model_cost`, `plugin_cost`, `resource_cost` and
     `adjusted_cost` (US dollars, Decimal of 76 digits, 18 places), what re-rating added to each part (`adjusted_model`,
     ...), `cost_source` and the source of each part (`model_source`, ...), and `lines`: tuples of (provider, model,
-    unit, source, quantity, price, amount). `scope` is a condition over stored_events and stored_adjustments that treats
-    all copies of an event alike.
+    unit, source, quantity, price, amount). `scope` is a condition over stored_events.
     """
     return _template().substitute(_of_units(), **_of_book(scope, book), scope=scope)
 
@@ -94,11 +115,10 @@ def _of_units() -> dict[str, str]:
     return {
         "units": _texts(unit.name for unit in UNITS),
         "required": f"[{', '.join(str(unit.required).lower() for unit in UNITS)}]",
-        "counts": ", ".join(f"{_count(unit)} AS n_{unit.name}" for unit in UNITS if unit.name != REQUESTS),
+        "past_last_unit": str(len(UNITS) + 1),
         "cells": ", ".join(_cell(unit) for unit in UNITS),
         "invocations": INVOCATIONS,
         "resources": _texts(unit.name for unit in RESOURCES),
-        "resource_amounts": ", ".join(f"toInt128({unit.column})" for unit in RESOURCES),
     }
 
 
@@ -117,10 +137,12 @@ def _of_book(scope: str, book: Book) -> dict[str, str]:
         "accounts": ", ".join(f"{_account(name, book)} AS {name}_account" for name in parts),
         "joined_series": "".join(_series(name, book) for name in parts),
         "joined_cards": cards,
-        # A card that a join has not found has no prices at all.
-        "rates": _or_none("card_rates", UNITS),
-        "resource_rates": _or_none("card_resource_rates", RESOURCES) if resource else _none(RESOURCES),
+        # Of an array that is empty, because a join has found no card, every element is null.
+        "rates": "card_rates",
+        "resource_rates": "card_resource_rates" if resource else "CAST([], 'Array(Nullable(Decimal(38, 18)))')",
+        "used_resources": _used_resources() if resource else "CAST([], 'Array(Tuple(UInt8, Int128))')",
         "plugin_prices": "card_plugin_prices" if plugin else "CAST(map(), 'Map(String, Decimal(38, 18))')",
+        "adjusted_lines": _ADJUSTED_LINES if book.has_adjustments else "[]",
         "adjusted": ", ".join(_ADJUSTED if book.has_adjustments else _NOT_ADJUSTED),
     }
 
@@ -150,13 +172,9 @@ def _rates(name: str, units: tuple[Unit, ...]) -> str:
     return f"arrayMap(unit -> if(mapContains(usd_per_unit, unit), usd_per_unit[unit], NULL), {names}) AS {name}"
 
 
-def _or_none(rates: str, units: tuple[Unit, ...]) -> str:
-    return f"if(empty({rates}), {_none(units)}, {rates})"
-
-
-def _none(units: tuple[Unit, ...]) -> str:
-    """No price for any of the units."""
-    return f"arrayMap(unit -> {_NO_RATE}, range({len(units)}))"
+def _used_resources() -> str:
+    counted = ", ".join(f"({number}, toInt128({unit.column}))" for number, unit in enumerate(RESOURCES, start=1))
+    return f"arrayFilter(used -> used.2 != 0, CAST([{counted}], 'Array(Tuple(UInt8, Int128))'))"
 
 
 def _texts(names: Iterable[str]) -> str:
@@ -167,11 +185,15 @@ def _texts(names: Iterable[str]) -> str:
 def _cell(unit: Unit) -> str:
     if unit.name == REQUESTS:
         # Calls that state no number of requests are one, if they counted.
-        counted = ", ".join(f"n_{other.name}" for other in UNITS if other.name != REQUESTS)
+        counted = ", ".join(_count(other) for other in UNITS if other.name != REQUESTS)
         stated = f"mapContains(ai_units, '{REQUESTS}')"
-        return f"if({stated}, toInt128(ai_units['{REQUESTS}']), toInt128(arrayExists(n -> n != 0, [{counted}])))"
-    parts = [f" - n_{name}" for name in unit.minus] + [f" + n_{name}" for name in unit.plus]
-    return f"n_{unit.name}{''.join(parts)}"
+        return f"if({stated}, {_count(unit)}, toInt128(arrayExists(count -> count != 0, [{counted}])))"
+    parts = [f" - {_count_of(name)}" for name in unit.minus] + [f" + {_count_of(name)}" for name in unit.plus]
+    return _count(unit) + "".join(parts)
+
+
+def _count_of(name: str) -> str:
+    return _count(UNIT[name])
 
 
 def _count(unit: Unit) -> str:

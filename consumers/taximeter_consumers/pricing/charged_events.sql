@@ -1,8 +1,11 @@
 -- Every event of a scope once, with what it costs: the twin of `cost_of` in price.py, held equal to it by test.
 -- Quantities are Int128 and amounts Decimal of 76 digits, which no counter times no rate can overflow.
 --
--- From the inside out: the counters of a call; split into cells that do not overlap, in the order of units.py, with the
--- cards that hold for the event; their prices in the same order; the amount of each part; the cost.
+-- From the inside out: the counters of a call, split into cells that do not overlap, of which those that were used are
+-- kept: (number of the unit in units.py, how many); the cards that hold for the event, their prices in the order of
+-- units.py; the amount of each part; the cost. Arrays are short and empty where they can be: this runs for every event.
+--
+-- A part that lacks a price is never priced in part. Once re-rating has given it one, the adjustments are its whole cost.
 SELECT
     judged.*,
     if(model_source IN ('reported', 'priced'), model_amount, toDecimal256(0, 18)) AS model_cost,
@@ -12,53 +15,44 @@ SELECT
     model_cost + plugin_cost + resource_cost + adjusted_cost AS cost,
     arrayFilter(source -> source != 'none', arrayDistinct([model_source, plugin_source, resource_source])) AS sources,
     multiIf(empty(sources), 'none', length(sources) = 1, sources[1], 'mixed') AS cost_source,
-    arrayFilter(
-        line -> line.5 != 0,
-        arrayConcat(
-            arrayMap(
-                (unit, cell, rate) -> (
-                    toString(provider), model, unit, model_source,
-                    if(
-                        model_source = 'unpriced' OR (model_source = 'priced' AND isNotNull(rate)),
-                        toDecimal256(cell, 9), toDecimal256(0, 9)
-                    ),
-                    if(model_source = 'priced', ifNull(rate, 0), toDecimal128(0, 18)),
-                    if(model_source = 'priced', toDecimal256(cell, 0) * ifNull(rate, 0), toDecimal256(0, 18))
-                ),
-                $units, cells, rates
+    arrayConcat(
+        arrayMap(
+            used -> (
+                toString(provider), model, $units[used.1], model_source, toDecimal256(used.2, 9),
+                if(model_source = 'priced', ifNull(rates[used.1], 0), toDecimal128(0, 18)),
+                if(model_source = 'priced', toDecimal256(used.2, 0) * ifNull(rates[used.1], 0), toDecimal256(0, 18))
             ),
+            if(
+                model_source = 'unpriced' OR (model_source = 'priced' AND NOT lacks_price),
+                arrayFilter(used -> model_source = 'unpriced' OR isNotNull(rates[used.1]), cells), []
+            )
+        ),
+        if(
+            model_source IN ('reported', 'unmeasured'),
             [
                 (
-                    toString(provider), model, 'calls', model_source,
-                    toDecimal256(model_source IN ('reported', 'unmeasured'), 9), toDecimal128(0, 18),
+                    toString(provider), model, 'calls', model_source, toDecimal256(1, 9), toDecimal128(0, 18),
                     if(model_source = 'reported', model_amount, toDecimal256(0, 18))
                 )
             ],
-            arrayMap(
-                line -> (line.1, line.2, 'calls', 'adjusted', toDecimal256(line.3 != 0, 9), toDecimal128(0, 18), line.3),
-                [
-                    (toString(provider), model, adjusted_model),
-                    ('plugin', toString(plugin_id), adjusted_plugin),
-                    ('resource', '', adjusted_resource)
-                ]
+            []
+        ),
+        arrayMap(
+            line -> (
+                'plugin', toString(plugin_id), line.1, plugin_source, toDecimal256(line.2, 9),
+                if(plugin_source = 'priced', plugin_prices[line.1], toDecimal128(0, 18)),
+                if(plugin_source = 'priced', line.3, toDecimal256(0, 18))
             ),
-            arrayMap(
-                line -> (
-                    'plugin', toString(plugin_id), line.1, plugin_source, toDecimal256(line.2, 9),
-                    if(plugin_source = 'priced', plugin_prices[line.1], toDecimal128(0, 18)),
-                    if(plugin_source = 'priced', line.3, toDecimal256(0, 18))
-                ),
-                plugin_lines
+            if(plugin_source = 'priced' AND lacks_plugin_price, [], plugin_lines)
+        ),
+        arrayMap(
+            used -> (
+                'resource', '', $resources[used.1], 'priced', toDecimal256(used.2, 9),
+                ifNull(resource_rates[used.1], 0), toDecimal256(used.2, 0) * ifNull(resource_rates[used.1], 0)
             ),
-            arrayMap(
-                (unit, amount, rate) -> (
-                    'resource', '', unit, 'priced',
-                    toDecimal256(if(resource_source = 'priced' AND isNotNull(rate), amount, 0), 9),
-                    ifNull(rate, 0), toDecimal256(amount, 0) * ifNull(rate, 0)
-                ),
-                $resources, resource_amounts, resource_rates
-            )
-        )
+            if(resource_source = 'priced', resources, [])
+        ),
+        $adjusted_lines
     ) AS lines
 FROM
 (
@@ -67,33 +61,32 @@ FROM
         multiIf(
             usage_type = '', 'none',
             isNull(reported_cost) AND quality IN ('missing', 'unknown', ''), 'unmeasured',
-            isNull(reported_cost) AND lacks_price, if(is_adjusted, 'priced', 'unpriced'),
+            isNull(reported_cost) AND lacks_price, if(model_is_adjusted, 'priced', 'unpriced'),
             abs(model_amount) > 1000000000000, 'unmeasured',
             isNotNull(reported_cost), 'reported',
             'priced'
         ) AS model_source,
         multiIf(
             empty(plugin_lines), 'none',
-            arrayExists(line -> NOT mapContains(plugin_prices, line.1), plugin_lines), 'unpriced',
+            lacks_plugin_price, if(plugin_is_adjusted, 'priced', 'unpriced'),
             abs(plugin_amount) > 1000000000000, 'unpriced',
             'priced'
         ) AS plugin_source,
-        if(has_resource AND abs(resource_amount) <= 1000000000000, 'priced', 'none') AS resource_source
+        if(notEmpty(resources) AND abs(resource_amount) <= 1000000000000, 'priced', 'none') AS resource_source
     FROM
     (
         SELECT
             *,
-            if(
+            model_card = 0 OR arrayExists(used -> $required[used.1] AND isNull(rates[used.1]), cells) AS lacks_price,
+            multiIf(
                 isNotNull(reported_cost), toDecimal256(ifNull(reported_cost, 0), 18),
-                arraySum((cell, rate) -> toDecimal256(cell, 0) * ifNull(rate, 0), cells, rates)
+                lacks_price, toDecimal256(0, 18),
+                arraySum(used -> toDecimal256(used.2, 0) * ifNull(rates[used.1], 0), cells)
             ) AS model_amount,
-            model_card = 0
-            OR arrayExists((cell, rate, required) -> required AND cell != 0 AND isNull(rate), cells, rates, $required)
-                AS lacks_price,
-            arraySum(line -> line.3, plugin_lines) AS plugin_amount,
-            arraySum((amount, rate) -> toDecimal256(amount, 0) * ifNull(rate, 0), resource_amounts, resource_rates)
-                AS resource_amount,
-            arrayExists((amount, rate) -> amount != 0 AND isNotNull(rate), resource_amounts, resource_rates) AS has_resource
+            arrayExists(line -> NOT mapContains(plugin_prices, line.1), plugin_lines) AS lacks_plugin_price,
+            if(lacks_plugin_price, toDecimal256(0, 18), arraySum(line -> line.3, plugin_lines)) AS plugin_amount,
+            arrayFilter(used -> isNotNull(resource_rates[used.1]), used_resources) AS resources,
+            arraySum(used -> toDecimal256(used.2, 0) * ifNull(resource_rates[used.1], 0), resources) AS resource_amount
         FROM
         (
             SELECT
@@ -120,8 +113,17 @@ FROM
             (
                 SELECT
                     used.*,
-                    arrayMap(cell -> if(kind = 'adjustment', cell, greatest(cell, toInt128(0))), [$cells]) AS cells,
-                    [$resource_amounts] AS resource_amounts,
+                    if(
+                        usage_type = '', [],
+                        arrayFilter(
+                            used -> used.2 != 0,
+                            arrayMap(
+                                (number, cell) -> (number, if(kind = 'adjustment', cell, greatest(cell, toInt128(0)))),
+                                range(1, $past_last_unit), [$cells]
+                            )
+                        )
+                    ) AS cells,
+                    $used_resources AS used_resources,
                     $model_card AS model_card,
                     $plugin_card AS plugin_card,
                     $resource_card AS resource_card
@@ -129,7 +131,6 @@ FROM
                 (
                     SELECT
                         *,
-                        $counts,
                         $accounts,
                         intDiv(positiveModulo(toUnixTimestamp64Micro(occurred_at), 86400000000), 1000000) AS second_of_day,
                         intDiv(input_tokens, greatest(ai_units['requests'], toInt64(1))) AS call_size

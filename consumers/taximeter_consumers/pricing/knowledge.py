@@ -58,25 +58,24 @@ def with_knowledge(rates: Sequence[Rate], book: Sequence[Rate], priced: Iterable
     """`rates` to be appended to `book`, each known from the beginning where it touches nothing priced, else from now.
 
     A row for the same series and instant as one that is there is known later than that one, so it never replaces it.
-    Pure.
+    A row ends another one only for those who know it, so the latest are told first. Pure.
     """
     stretches = list(priced)
     units = _units_with_prices(book)
-    held: dict[tuple[Series, datetime], datetime] = {}
-    starts: dict[Series, set[datetime]] = {}
-    for row in (*book, *rates):
-        starts.setdefault(row.series, set()).add(row.valid_from)
+    starts: dict[Series, dict[datetime, list[datetime]]] = {}
     for row in book:
-        key = (row.series, row.valid_from)
-        held[key] = max(held.get(key, EPOCH), row.known_from)
-    told = []
-    for rate in rates:
-        until = min((start for start in starts[rate.series] if start > rate.valid_from), default=END)
-        touches = _could_be_priced(rate, units) and any(_touches(rate, until, stretch) for stretch in stretches)
-        known = now if touches else EPOCH
-        there = held.get((rate.series, rate.valid_from))
-        told.append(replace(rate, known_from=known if there is None else max(known, there + _MICROSECOND)))
-    return told
+        starts.setdefault(row.series, {}).setdefault(row.valid_from, []).append(row.known_from)
+    told: dict[int, Rate] = {}
+    for place, rate in sorted(enumerate(rates), key=lambda pair: pair[1].valid_from, reverse=True):
+        held = starts.setdefault(rate.series, {})
+        known = max((there + _MICROSECOND for there in held.get(rate.valid_from, ())), default=EPOCH)
+        ends = (start for start, knowns in held.items() if start > rate.valid_from and min(knowns) <= known)
+        until = min(ends, default=END)
+        if _could_be_priced(rate, units) and any(_touches(rate, until, stretch) for stretch in stretches):
+            known = max(known, now)
+        held.setdefault(rate.valid_from, []).append(known)
+        told[place] = replace(rate, known_from=known)
+    return [told[place] for place in range(len(rates))]
 
 
 def priced_stretches(clickhouse: ClickHouse, rates: Sequence[Rate], *, all_models: bool = False) -> list[Stretch]:

@@ -19,13 +19,10 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from functools import cached_property
 from itertools import pairwise
-from typing import Final
 
 from taximeter_consumers.pricing.rate import DAY_SECONDS, Discount, Rate, micros
 from taximeter_consumers.pricing.units import PLUGIN, RESOURCE, STANDARD, UNITS
-from taximeter_schemas.money import COST_SCALE, plain
-
-_PLACES: Final = Decimal(1).scaleb(-COST_SCALE)
+from taximeter_schemas.money import COST_SCALE, UNIT_SCALE, plain
 
 
 @dataclass(frozen=True)
@@ -141,6 +138,9 @@ class _Known:
         self._sizes = sorted({0, *(rate.above_input_tokens for rate in rates)}, reverse=True)
         self._units = sorted({rate.unit for rate in rates})
         self._of_model = bool(rates) and rates[0].provider not in (PLUGIN, RESOURCE)
+        # Amounts of a plugin have places of their own.
+        of_plugin = bool(rates) and rates[0].provider == PLUGIN
+        self._last_place = Decimal(1).scaleb(-UNIT_SCALE if of_plugin else -COST_SCALE)
 
     def entries(self, known_from: datetime) -> list[Entry]:
         """In order of precedence: the latest instants first, what says nothing new left out."""
@@ -219,7 +219,7 @@ class _Known:
         if percent is None:
             return price
         with localcontext(prec=60):
-            return (price * (100 - percent) / 100).quantize(_PLACES, rounding=ROUND_HALF_EVEN)
+            return (price * (100 - percent) / 100).quantize(self._last_place, rounding=ROUND_HALF_EVEN)
 
 
 def _ids(cells: Sequence[tuple[Situation, Card]]) -> list[tuple[Situation, int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from taximeter_consumers.pricing.book import append_rates, read_rates, server_time
 from taximeter_consumers.pricing.knowledge import priced_stretches, with_knowledge
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from taximeter_consumers.pricing.match import BookName
 
 Kind = Literal["new model", "new price", "changed", "ended"]
-
-_EVERYBODY: Final = "account_id = ''"
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def plan_sync(book: Sequence[Rate], packaged: Sequence[Rate]) -> Difference:
     ours = _by_series(rate for rate in book if not rate.account_id)
     theirs = _by_series(packaged)
     models = {(rate.provider, rate.model) for rate in packaged}
-    known = {(rate.provider, rate.model) for rate in book}
+    known = {(rate.provider, rate.model) for rate in book if not rate.account_id}
     changes: list[Change] = []
     overruled: list[Rate] = []
     for series in sorted(theirs.keys() | ours.keys()):
@@ -74,7 +72,8 @@ def plan_sync(book: Sequence[Rate], packaged: Sequence[Rate]) -> Difference:
 
 def sync(clickhouse: ClickHouse, by: str = ADDED_BY, *, dry_run: bool = False) -> Difference:
     """Appends what the package says and the book does not; with `dry_run` it only says so. Returns the difference."""
-    book = read_rates(clickhouse, _EVERYBODY)
+    # Also the accounts' own rows: calls that they price may take everybody's price of another unit.
+    book = read_rates(clickhouse)
     difference = plan_sync(book, packaged_rates())
     if not difference.changes:
         return difference

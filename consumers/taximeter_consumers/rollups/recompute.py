@@ -36,7 +36,20 @@ _EXACT_FINAL: Final = {
 # What is grouped, made of the charged events.
 _OVER: Final = {
     "events": "{}",
-    "attempts": "SELECT *, max(attempt) OVER (PARTITION BY account_id, run_id, node_id) AS last_attempt FROM ({})",
+    "attempts": """
+SELECT *, greatest(attempt, last_of_node) AS last_attempt
+FROM ({}) AS charged
+LEFT ANY JOIN
+(
+    SELECT account_id AS account_of_node, run_id AS run_of_node, node_id AS node, max(attempt) AS last_of_node
+    FROM stored_events FINAL
+    WHERE {scope}
+    GROUP BY account_id, run_id, node_id
+    HAVING min(attempt) < last_of_node
+) AS retried
+ON retried.account_of_node = charged.account_id AND retried.run_of_node = charged.run_id
+    AND retried.node = charged.node_id
+""",
     "lines": "SELECT *, line FROM ({}) ARRAY JOIN lines AS line",
 }
 # Past every recorded tick, so that a clock that was set back does no harm.
@@ -57,6 +70,8 @@ SETTINGS: Final = ", ".join(
         "max_bytes_before_external_group_by": 512 * 1024 * 1024,
         # Payload times may be nonsense, and then their windows lie in many months.
         "max_partitions_per_insert_block": 0,
+        # Most events are no calls of models, and what only a call needs should cost them nothing.
+        "short_circuit_function_evaluation": "'force_enable'",
     }.items()
 )
 
@@ -125,7 +140,7 @@ def recompute(clickhouse: ClickHouse, rollup: Rollup, work: Work) -> None:
 
 def erase_older(clickhouse: ClickHouse, rollup: Rollup, version: int) -> None:
     """Empties every row that is older than `version`: the end of a rebuild, which wrote all the others."""
-    clickhouse.execute(vanished_sql(rollup, "true"), {"version": version})
+    clickhouse.execute(vanished_sql(rollup, f"version < {version}"), {"version": version})
 
 
 def recompute_sql(rollup: Rollup, scope: str, book: Book) -> str:
@@ -135,7 +150,7 @@ def recompute_sql(rollup: Rollup, scope: str, book: Book) -> str:
         table=rollup.table,
         columns=", ".join(name for name, _ in rollup.columns),
         expressions=",\n    ".join(expression for _, expression in rollup.columns),
-        events=_OVER[rollup.over].format(charged_events(scope, book)),
+        events=_OVER[rollup.over].format(charged_events(scope, book), scope=scope),
         only=rollup.only,
         key=", ".join(expression for _, expression in rollup.key),
         settings=SETTINGS,
@@ -145,7 +160,10 @@ def recompute_sql(rollup: Rollup, scope: str, book: Book) -> str:
 def vanished_sql(rollup: Rollup, scope: str) -> str:
     """The statement that empties the rows of `scope` that have a version below the tick's."""
     columns = ", ".join(name for name, _ in rollup.key)
-    return _sql("vanished.sql", table=rollup.table, key_columns=columns, scope=scope, settings=SETTINGS)
+    together = f"PARTITION BY account_id, {rollup.window[0] if rollup.window else 'run_id'}"
+    return _sql(
+        "vanished.sql", table=rollup.table, key_columns=columns, scope=scope, together=together, settings=SETTINGS
+    )
 
 
 def _scope(rollup: Rollup, touched: str) -> str:

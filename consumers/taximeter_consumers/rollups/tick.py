@@ -1,7 +1,7 @@
 """A tick: takes the batches that no tick has recorded, recomputes every rollup row they touch, records them last.
 
-Then it looks whether the price book has changed or something was re-rated, recomputes what that touches, and records
-that.
+Before that it works in a changed price book, so that what it compares the next one with has every name of the batches;
+afterwards, what has changed meanwhile and what was re-rated. Each is recorded when all that it touches is recomputed.
 
 On a crash anywhere the batches stay unrecorded and the next tick repeats the whole, with the same result. On shutdown
 nothing is held that could be lost. A tick over nothing new does nothing. Two aggregators at once do the work twice.
@@ -76,7 +76,7 @@ def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
     """
     bounds = bounds or Bounds()
     batches = new_batches(clickhouse, bounds)
-    done = Tick() if batches is None else roll_up(clickhouse, batches)
+    done = Tick() if batches is None else roll_up(clickhouse, batches, bounds)
     # Names that found no match are looked up again once the book has grown, whether or not there are new batches.
     matched = match_new_models(clickhouse, "false", {}) if batches is None else 0
     repriced, version = _reprice(clickhouse, bounds)
@@ -84,21 +84,22 @@ def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
         done.batches,
         done.records,
         done.models_matched + matched,
-        repriced,
+        done.repriced + repriced,
         done.version if version is None else version,
     )
 
 
-def roll_up(clickhouse: ClickHouse, batches: Batches) -> Tick:
-    """Recomputes what `batches` touch, and records them."""
+def roll_up(clickhouse: ClickHouse, batches: Batches, bounds: Bounds | None = None) -> Tick:
+    """Recomputes what `batches` touch, and records them. With `bounds` a changed book is worked in before."""
     failpoints.reached("aggregate.before_match")
     matched = match_new_models(clickhouse, ROWS_OF_BATCHES, batches.parameters)
     failpoints.reached("aggregate.after_match")
+    repriced, _ = (0, None) if bounds is None else _work_in_book(clickhouse, bounds)
     work = _recompute_all(clickhouse, partial(begin, clickhouse, rows_of(batches)))
     failpoints.reached("aggregate.before_record")
     mark_rolled_up(clickhouse, batches, work.version)
     failpoints.reached("aggregate.after_record")
-    return Tick(len(batches.rows), batches.records, matched, 0, work.version)
+    return Tick(len(batches.rows), batches.records, matched, repriced, work.version)
 
 
 def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
@@ -107,6 +108,7 @@ def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
     Rows that no event stands behind are emptied at the end. Broken off, it leaves right rows.
     """
     rematch_models(clickhouse)
+    match_new_models(clickhouse, "true", {})
     book = current_book(clickhouse)
     first_version, last = None, None
     batches, records = 0, 0
@@ -126,6 +128,16 @@ def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
 def _reprice(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | None]:
     """Works in a changed book and what was re-rated. Returns how many events were recomputed, and with which version;
     None where there was nothing to do."""
+    records, version = _work_in_book(clickhouse, bounds)
+    while (rerated := by_rerating(clickhouse)) is not None:
+        more, last = _recompute_repriced(clickhouse, rerated, bounds)
+        records, version = records + more, last or version
+        failpoints.reached("aggregate.before_rerated")
+        mark_rerated(clickhouse, rerated.reprice_id)
+    return records, version
+
+
+def _work_in_book(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | None]:
     book = current_book(clickhouse)
     records, version = 0, None
     known = last_book(clickhouse)
@@ -133,11 +145,6 @@ def _reprice(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | None]:
         changed = None if known is None else by_new_book(clickhouse, known, book)
         records, version = _recompute_repriced(clickhouse, changed, bounds)
         mark_book(clickhouse, book, version or next_version(clickhouse))
-    while (rerated := by_rerating(clickhouse)) is not None:
-        more, version = _recompute_repriced(clickhouse, rerated, bounds)
-        records += more
-        failpoints.reached("aggregate.before_rerated")
-        mark_rerated(clickhouse, rerated.reprice_id)
     return records, version
 
 
