@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 from chaos.former_logs import all_records, partition_in
 from chaos.joining import with_metered
 from chaos.journal import Entry, Written
 from chaos.meter_journal import Metered, read_metered
-from chaos.topic_log import Record, read_topic
+from chaos.price_changes import PriceChange
+from chaos.topic_log import Place, Record, read_topic
 from chaos.truth import Row, micros
 from chaos.world import World
 from taximeter_schemas.errors import Retryable
 
-ROLLUPS: Final = ("run_costs", "node_costs", "model_costs", "usage_by_subject")
+ROLLUPS: Final = ("run_costs", "node_costs", "model_costs", "usage_by_subject", "charges")
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,35 @@ class Evidence:
     left_in_spool: Sequence[str] = ()
     # Whether the disk of the spool was full for a while, so that events had to be dropped.
     spool_was_full: bool = False
+    # What changed in the price book meanwhile, in order.
+    price_changes: Sequence[PriceChange] = ()
+    # Invoices and their lines, and the billing periods of which everything must be billed.
+    invoices: Sequence[Row] = ()
+    invoice_lines: Sequence[Row] = ()
+    billed: Sequence[str] = ()
 
     @property
     def entries(self) -> list[Entry]:
         """All entries of the journal."""
         return list(self.written.entries.values())
+
+    def arrived(self, entry: Entry) -> int:
+        """When the broker appended the first record of the batch that an entry was stored with, Unix microseconds: what
+        ClickHouse knows of its arrival. 0 where it is in no batch."""
+        ack = self.written.acks.get(entry.number)
+        return 0 if ack is None else self._arrivals.get((ack.partition, ack.offset), 0) * 1_000
+
+    @cached_property
+    def _arrivals(self) -> Mapping[Place, int]:
+        begins = {
+            (one.partition, offset): one.first for one in self.ranges for offset in range(one.first, one.last + 1)
+        }
+        of_batch: dict[Place, int] = {}
+        for record in sorted(self.log, key=lambda record: record.place):
+            of_batch.setdefault((record.partition, begins.get(record.place, record.offset)), record.arrived)
+        return {
+            record.place: of_batch[record.partition, begins.get(record.place, record.offset)] for record in self.log
+        }
 
 
 def gather(world: World) -> Evidence:
@@ -114,6 +140,10 @@ def gather(world: World) -> Evidence:
         killed=frozenset(path.stem for path, process in world.metered.items() if process.died),
         left_in_spool=world.in_spool(),
         spool_was_full=world.spool_was_full,
+        price_changes=tuple(world.price_changes),
+        invoices=ask.records("SELECT * EXCEPT (lines) FROM invoices"),
+        invoice_lines=ask.records("SELECT * FROM invoice_lines"),
+        billed=tuple(world.billed),
     )
 
 

@@ -38,6 +38,9 @@ _LOADED: Final = (
     "taximeter_consumers.rollups",
     "taximeter_consumers.pricing",
     "taximeter_consumers.audit",
+    "taximeter_consumers.billing",
+    "taximeter_consumers.conservation",
+    "taximeter_consumers.reprice",
     "taximeter_infra.simulate.generator",
     "confluent_kafka.admin",
 )

@@ -24,11 +24,13 @@ _GRACE_SECONDS = 30.0
 
 @dataclass
 class Process:
-    """A child and how it is allowed to end: `may_die` once something was armed or done to kill it."""
+    """A child and how it is allowed to end: `may_die` once something was armed or done to kill it, `may_fail` where its
+    exit code is an answer."""
 
     name: str
     child: Child | Forked
     may_die: bool = False
+    may_fail: bool = False
 
     @classmethod
     def start(
@@ -52,6 +54,8 @@ class Process:
     def failed(self) -> bool:
         """Whether it ended otherwise than it may."""
         code = self.child.exit_code
+        if self.may_fail:
+            return False
         return code not in ({None, 0, KILLED} if self.may_die else {None, 0})
 
     def log(self) -> str:

@@ -92,6 +92,8 @@ def _take_place(run: Run, world: World) -> None:
         world.start_aggregator()
     run.fault.inject(world, rng)
     drain(world)
+    if run.fault.settle is not None:
+        run.fault.settle(world, rng)
 
 
 def drain(world: World) -> None:

@@ -19,12 +19,13 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Record:
-    """One record; headers by name, the last of a name."""
+    """One record; headers by name, the last of a name. `arrived` is when the broker appended it, Unix milliseconds."""
 
     partition: int
     offset: int
     value: bytes | None
     headers: Mapping[str, str]
+    arrived: int = 0
 
     @property
     def place(self) -> Place:
@@ -68,4 +69,5 @@ def _record(message: Message) -> Record:
     named = {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in pairs}
     partition, offset = message.partition(), message.offset()
     value = message.value()
-    return Record(partition or 0, offset or 0, value if value is None else bytes(value), named)
+    kept = value if value is None else bytes(value)
+    return Record(partition or 0, offset or 0, kept, named, message.timestamp()[1])

@@ -16,11 +16,12 @@ from pathlib import Path
 from chaos.former_logs import FormerLog
 from chaos.journal import Written, acknowledged, read
 from chaos.own_servers import OwnServers
+from chaos.price_changes import PriceChange
 from chaos.process import PATIENCE_SECONDS, Process
 from chaos.streams import PLAIN
 from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_consumers.failpoints import VARIABLE
-from taximeter_consumers.pricing.book import load_book
+from taximeter_consumers.pricing.sync import load_book
 from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.stack.plan import StackAddresses
 from taximeter_infra.stack.waiting import wait_until
@@ -80,6 +81,9 @@ class World:
     spool_dir: Path | None = None
     # Whether its disk was full for a while.
     spool_was_full: bool = False
+    # What was changed in the price book, in order, and the billing periods that were invoiced to the end.
+    price_changes: list[PriceChange] = field(default_factory=list)
+    billed: list[str] = field(default_factory=list)
 
     @property
     def topics(self) -> TopicSettings:
@@ -148,10 +152,16 @@ class World:
         argv = ("-m", "taximeter_infra", "aggregate", *chosen)
         return self._start("aggregator", argv, {VARIABLE: failpoint or ""}, may_die=failpoint is not None)
 
-    def start_command(self, command: str, *options: str) -> Process:
+    def start_command(self, command: str, *options: str, failpoint: str | None = None) -> Process:
         """Starts another command of `taximeter`, under the sink's group."""
-        group = {"TAXIMETER_SINK_GROUP_ID": self.name}
-        return self._start(command, ("-m", "taximeter_infra", command, *options), group, may_die=False)
+        extra = {"TAXIMETER_SINK_GROUP_ID": self.name, VARIABLE: failpoint or ""}
+        argv = ("-m", "taximeter_infra", command, *options)
+        return self._start(command, argv, extra, may_die=failpoint is not None)
+
+    def run_command(self, command: str, *options: str) -> None:
+        """The same, and waits for its end."""
+        process = self.start_command(command, *options)
+        self.await_condition(lambda: not process.running, f"{command} to end")
 
     def stop_merges(self) -> None:
         """From now on copies stay where they are; a restart of ClickHouse forgets it."""
@@ -173,6 +183,23 @@ class World:
     def await_stored(self, records: int) -> None:
         """Waits until so many records are in the ledger."""
         self.await_condition(lambda: self.stored() >= records, f"{records} records to be stored")
+
+    def await_rolled_up(self) -> None:
+        """Waits until all that is in the ledger now is in the rollups, by an aggregator that follows."""
+        seen = f"stored_at <= fromUnixTimestamp64Micro({self._now_micros()}, 'UTC')"
+        waiting = f"SELECT count() FROM ingest_batches WHERE {seen} AND batch_id NOT IN"
+        waiting += " (SELECT batch_id FROM stored_rolled_up_batches)"
+        self.await_condition(lambda: self.clickhouse.scalar(waiting) == 0, "the rollups")
+
+    def await_stored_past(self, micros: int) -> None:
+        """Waits until each partition has stored a record that arrived later, so that all that came before is stored."""
+        past = "SELECT uniqExact(kafka_partition) FROM stored_events WHERE toUnixTimestamp64Micro(arrived_at) >"
+        self.await_condition(
+            lambda: self.clickhouse.scalar(f"{past} toInt64({micros})") == PARTITIONS, "every partition to go on"
+        )
+
+    def _now_micros(self) -> int:
+        return int(self.clickhouse.scalar("SELECT toUnixTimestamp64Micro(now64(6))"))
 
     def await_death(self, process: Process, where: str) -> None:
         """Waits until the process has died there. Raises Retryable when all is stored and it still lives."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from chaos.checks import ledger, metered, rollups, rows, topics
+from chaos.checks import invoices, ledger, metered, rollups, rows, topics
 from chaos.evidence import ROLLUPS, Evidence
 
 Check = Callable[[Evidence], list[str]]
@@ -33,6 +33,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "sums": rows.sums_equal,
     **{name: rollups.rollup_check(name) for name in ROLLUPS},
     "rolled_up": ledger.all_rolled_up,
+    "invoices": invoices.invoices_exact,
     "dead_letters": topics.dead_letters_equal,
     "tiles": ledger.ranges_tile,
     "batches": ledger.batches_hold_what_they_say,

@@ -46,5 +46,7 @@ class Fault:
     tested: bool = True
     # Whether an aggregator may run along (it does with every other seed).
     aggregates_along: bool = True
+    # What is still to be done when everything is stored and rolled up, before the verdict.
+    settle: Inject | None = None
     # Checks that cannot hold under this fault, each with the reason.
     waives: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chaos.checks.rollups import expected_rollup
+from chaos.checks.rollups import columns_of, expected_rollup
 from chaos.evidence import ROLLUPS, Copies, Evidence, Range
 from chaos.journal import Ack, Entry, Written
 from chaos.streams import plain
@@ -47,12 +47,7 @@ def sound(count: int = 120) -> Evidence:
 
 
 def _shown(name: str, evidence: Evidence) -> list[dict[str, Any]]:
-    columns = {
-        "run_costs": ("account_id", "run_id"),
-        "node_costs": ("account_id", "run_id", "node_id"),
-        "model_costs": ("account_id", "hour", "provider", "model", "usage_type"),
-        "usage_by_subject": ("account_id", "minute", "user_id", "project_id"),
-    }[name]
+    columns = columns_of(name)
     return [
         {
             **dict(zip(columns, key, strict=True)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -13,8 +14,11 @@ from chaos.checks import CHECKS, judge
 from chaos.evidence import Copies, Evidence
 from chaos.journal import Written
 from chaos.topic_log import Record
+from chaos.truth import micros
 
 SOUND = sound()
+_JULY, _AUGUST = (micros(datetime(2026, month, 1, tzinfo=UTC)) for month in (7, 8))
+_LINE = ("workflow_id", "provider", "model", "unit", "service_tier", "source", "usd_per_unit")
 ALONE = Copies(SOUND.copies.rows + 1, SOUND.copies.places, SOUND.copies.by_batch)
 
 
@@ -29,6 +33,37 @@ def _with_letter(evidence: Evidence, **changed: object) -> Evidence:
 def _with_rollup(evidence: Evidence, name: str, **changed: object) -> Evidence:
     rows = [{**evidence.rollups[name][0], **changed}, *evidence.rollups[name][1:]]
     return replace(evidence, rollups={**evidence.rollups, name: rows})
+
+
+def _invoiced(evidence: Evidence, *, period: str = "2026-07") -> Evidence:
+    """All charges of a period billed, as sound invoices would: one for each account that has any."""
+    lines: list[dict[str, object]] = []
+    invoices: list[dict[str, object]] = []
+    for charge in sorted(evidence.rollups["charges"], key=lambda row: str(row["account_id"])):
+        if charge["context"] == "system" or not _JULY <= charge["quarter"] < _AUGUST:
+            continue
+        if not invoices or invoices[-1]["account_id"] != charge["account_id"]:
+            number = len(invoices) + 1
+            invoices.append({"number": number, "invoice_id": f"INV-{number}", "account_id": charge["account_id"]})
+        kept = {name: charge[name] for name in (*_LINE, "account_id", "events", "quantity")}
+        line = {"number": len(invoices), "kind": "usage", "period": period, "amount_usd": charge["cost_usd"]}
+        lines.append({**kept, **line})
+    for invoice in invoices:
+        exact = sum((line["amount_usd"] for line in lines if line["number"] == invoice["number"]), Decimal(0))
+        rounding = round(exact, 2) - exact
+        lines.append({"number": invoice["number"], "kind": "rounding", "period": period, "amount_usd": rounding})
+        invoice |= {"period": period, "due_usd": round(exact, 2)}
+    return replace(evidence, invoices=invoices, invoice_lines=lines, billed=[period])
+
+
+def _twice(evidence: Evidence) -> Evidence:
+    again = {**evidence.invoices[0], "number": len(evidence.invoices) + 1}
+    return replace(evidence, invoices=[*evidence.invoices, again])
+
+
+def _with_line(evidence: Evidence, **changed: object) -> Evidence:
+    lines = [{**evidence.invoice_lines[0], **changed}, *evidence.invoice_lines[1:]]
+    return replace(evidence, invoice_lines=lines)
 
 
 def _unacknowledged(evidence: Evidence) -> Evidence:
@@ -120,6 +155,27 @@ PLANTED: dict[str, tuple[str, Callable[[Evidence], Evidence]]] = {
         "model_costs",
         lambda sound: _with_rollup(sound, "model_costs", unpriced_calls=99, priced_calls=0),
     ),
+    "re-rating counted twice": (
+        "usage_by_subject",
+        lambda sound: _with_rollup(sound, "usage_by_subject", adjusted_cost_usd=Decimal("1e-18")),
+    ),
+    "a price of another unit": ("charges", lambda sound: _with_rollup(sound, "charges", unit="images")),
+    "nothing invoiced": ("invoices", lambda sound: replace(sound, billed=["2026-07"])),
+    "an invoice twice": ("invoices", lambda sound: _twice(_invoiced(sound))),
+    "a gap in the numbers": (
+        "invoices",
+        lambda sound: replace(_invoiced(sound), invoices=_invoiced(sound).invoices[1:]),
+    ),
+    "a line lost": (
+        "invoices",
+        lambda sound: replace(_invoiced(sound), invoice_lines=_invoiced(sound).invoice_lines[1:]),
+    ),
+    "a line billed twice": ("invoices", lambda sound: _with_line(_invoiced(sound), events=99)),
+    "an amount that is not due": (
+        "invoices",
+        lambda sound: _with_line(_invoiced(sound), amount_usd=Decimal("0.01")),
+    ),
+    "use of another period": ("invoices", lambda sound: _with_line(_invoiced(sound), period="2026-06")),
     "an event left in a spool": ("metered", lambda sound: replace(sound, left_in_spool=["a.spool"])),
     "a run that began at another time": ("run_costs", lambda sound: _with_rollup(sound, "run_costs", started_at=1)),
     "a run of another user": ("run_costs", lambda sound: _with_rollup(sound, "run_costs", user_id="somebody")),
@@ -130,6 +186,8 @@ def test_sound_evidence_is_green() -> None:
     """Nothing planted, nothing found."""
     assert judge(SOUND) == {}
     assert SOUND.letters
+    assert judge(_invoiced(SOUND)) == {}
+    assert _invoiced(SOUND).invoices
 
 
 @pytest.mark.parametrize("planted", PLANTED)
