@@ -12,15 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.billing.charges import Used, put
 
-from taximeter_consumers.billing import Change, Request, Status, change_status, close_periods
+from taximeter_consumers.billing import Change, Plan, Request, Status, Terms, append, change_status, close_periods
+from taximeter_consumers.billing.amounts import ZERO
 from taximeter_consumers.billing.charged import read_charges
 from taximeter_consumers.billing.late import billed
-from taximeter_consumers.billing.lines import Charge, Key
+from taximeter_consumers.billing.lines import Charge, Key, Kind, sum_of
 from taximeter_consumers.billing.periods import Month, period_labelled
 from taximeter_consumers.billing.stored import invoices_of
+from taximeter_consumers.billing.terms import EPOCH
 from taximeter_consumers.clickhouse import ClickHouse
 
 MONTHS = ("2026-05", "2026-06", "2026-07")
+FEE, INCLUDED = Decimal(30), Decimal(9)
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 uses = st.builds(
@@ -43,8 +46,11 @@ steps = st.lists(
 def test_invoices_bill_the_charges_of_their_periods_exactly(
     clickhouse: ClickHouse, happened: list[list[Used] | str]
 ) -> None:
-    """Charges that come, change and vanish, runs in any order and void invoices: key by key, to the last digit."""
+    """Charges that come, change and vanish, runs in any order and void invoices: key by key, to the last digit. And
+    the allowance of each period is its use, up to what the plan includes, where the plan's fee stands."""
     account = f"account-{secrets.token_hex(6)}"
+    append(clickhouse, Plan("pro", EPOCH, "Pro", FEE, INCLUDED))
+    append(clickhouse, Terms(account, EPOCH, plan_id="pro"))
     for step in [*happened, "2026-05", "2026-08"]:
         if isinstance(step, list):
             unique = {(one.at, one.model, one.source, one.usd_per_unit): one for one in step}
@@ -55,7 +61,7 @@ def test_invoices_bill_the_charges_of_their_periods_exactly(
             put(
                 clickhouse, [Used(account_id=account, at=datetime(2026, 8, 9, tzinfo=UTC))] if step == "2026-08" else []
             )
-            assert close_periods(clickhouse, Request(step, account), NOW).refused == []
+            assert close_periods(clickhouse, Request(step, account, reissue=step in MONTHS[1:]), NOW).refused == []
     invoices = invoices_of(clickhouse, account)
     standing = [invoice for invoice in invoices if invoice.status != "void"]
     first = min(invoice.draft.period.label for invoice in invoices)
@@ -64,6 +70,12 @@ def test_invoices_bill_the_charges_of_their_periods_exactly(
     charged = read_charges(clickhouse, account, covered).billable
     assert _told(billed(line for one in standing for line in one.draft.lines)) == _told(charged)
     assert all(invoice.is_intact for invoice in invoices)
+    lines = [line for one in standing for line in one.draft.lines]
+    for label in labels:
+        of_period = [line for line in lines if line.period == label]
+        included = INCLUDED if any(line.kind is Kind.PLAN for line in of_period) else ZERO
+        allowed = min(included, max(ZERO, sum_of(of_period, Kind.USAGE, Kind.LATE)))
+        assert sum_of(of_period, Kind.ALLOWANCE) == -allowed
 
 
 def void_last(clickhouse: ClickHouse, account: str) -> None:

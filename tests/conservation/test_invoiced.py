@@ -175,6 +175,41 @@ def test_a_rerating_after_the_invoice_is_due(storage: Storage) -> None:
     assert [(due.account_id, amount("cost_usd", due.amount)) for due in report.due] == [("acme", Decimal("0.01"))]
 
 
+def test_use_that_no_run_will_bill_is_noted(storage: Storage) -> None:
+    """It came before its account's first invoice, or the account has none, where others were invoiced: with the mend,
+    and without harm to the outcome. Nothing of open periods, of the platform's own, or of before all invoices."""
+    early, august, september = (datetime(2026, month, 5, tzinfo=UTC) for month in (7, 8, 9))
+    invoice_of_new_use(storage, "2026-08", august)
+    storage.store([storage.event(account_id="beta", run_id="b", occurred_at=september)])
+    storage.roll_up()
+    invoice(storage, "2026-09")
+    assert audit(storage).findings == []
+    uses = [
+        ("acme", early),
+        ("beta", august),
+        ("c d", august),
+        ("c d", september),
+        ("c d", datetime(2099, 1, 1, tzinfo=UTC)),
+    ]
+    storage.store([storage.event(account_id=name, run_id=f"{name} {at}", occurred_at=at) for name, at in uses])
+    storage.store([storage.event(account_id="own", run_id="own", occurred_at=august, context="system")])
+    storage.roll_up()
+    report = audit(storage)
+    assert report.holds, (report.gaps, report.findings)
+    assert [(one.severity, one.kind) for one in report.findings] == [("note", "not_billed")] * 3
+    told = [one.text.partition(" is on no invoice")[0] for one in report.findings]
+    assert told == [
+        "account beta, period 2026-08: 1.26",
+        "account c d, period 2026-08: 1.26",
+        "account c d, period 2026-09: 1.26",
+    ]
+    assert report.findings[2].text.endswith("`taximeter invoice run --period 2026-09 --account 'c d'`")
+    assert len(audit(storage, MoneyScope(until=august - timedelta(days=9))).findings) == 0
+    invoice(storage, "2026-08")
+    report = audit(storage)
+    assert (report.holds, report.findings) == (True, [])
+
+
 def test_a_changed_invoice_is_found(storage: Storage) -> None:
     """Lines that were taken out are a gap of their period, and the invoice no longer says what it said."""
     invoiced(storage)
@@ -193,7 +228,7 @@ def test_a_deleted_invoice_is_missed(storage: Storage) -> None:
     storage.mutate("stored_invoices", "DELETE WHERE number = 1")
     assert {finding.kind for finding in audit(storage).findings} == {"invoice_missing"}
     storage.mutate("stored_invoice_numbers", "DELETE WHERE number = 1")
-    assert {finding.kind for finding in audit(storage).findings} == {"invoice_number"}
+    assert {finding.kind for finding in audit(storage).findings} - {"not_billed"} == {"invoice_number"}
 
 
 def test_charges_deleted_after_the_invoice_are_found(storage: Storage) -> None:

@@ -1,4 +1,4 @@
-"""What no invoice will ever have: use of closed periods before an account's first invoice, or of an account without any.
+"""What no invoice will have by itself: use before an account's first invoice, or of an account without any.
 
 A run takes the accounts that used something in the period, and an account's invoices account for what came since its
 first one. So an account whose first use of a period arrives after the others were invoiced for it is on nobody's list.
@@ -26,8 +26,14 @@ if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
 
 _LABELS: Final = "SELECT DISTINCT toString(period) FROM stored_invoices"
+# A claimed number counts: the next run issues its invoice.
 _FIRST_INVOICES: Final = f"""
-SELECT account_id, toString(min(period)) FROM stored_invoices WHERE {ACCOUNTS} GROUP BY account_id
+SELECT account_id, toString(min(label)) FROM
+(
+    SELECT account_id, toString(period) AS label FROM stored_invoices WHERE {ACCOUNTS}
+    UNION ALL SELECT account_id, toString(period) FROM stored_invoice_numbers FINAL WHERE {ACCOUNTS}
+)
+GROUP BY account_id
 """  # noqa: S608 - our own text
 _FIRST_USES: Final = f"""
 SELECT account_id, toUnixTimestamp(min(quarter)) FROM charges

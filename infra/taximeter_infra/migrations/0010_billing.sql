@@ -151,7 +151,7 @@ CREATE TABLE stored_invoices {on_cluster}
     usage_usd      Decimal(38, 18) COMMENT 'sum of the lines of kind usage',
     late_usd       Decimal(38, 18) COMMENT 'sum of the lines of kind late: what earlier periods cost more or less than was billed for them',
     plan_usd       Decimal(38, 18),
-    allowance_usd  Decimal(38, 18) COMMENT 'zero or negative',
+    allowance_usd  Decimal(38, 18) COMMENT 'what the plan includes, taken off; positive where less is included by now than was given',
     add_ons_usd    Decimal(38, 18),
     carried_usd    Decimal(38, 18) COMMENT 'zero or negative: from earlier invoices whose sum was negative',
     credits_usd    Decimal(38, 18) COMMENT 'zero or negative',
