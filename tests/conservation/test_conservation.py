@@ -106,6 +106,7 @@ def test_an_event_deleted_by_hand_is_found(storage: Storage) -> None:
         ("stored_usage_by_subject", "context = 'system'", {"charged = usage_by_subject", "charged = quota usage"}),
         ("stored_model_costs", "provider = 'house'", {"charged of models = model_costs"}),
         ("stored_charges", "source = 'reported'", {"charged = charges"}),
+        ("stored_charges", "source = 'unpriced'", {"charged = charges"}),
         ("stored_run_costs", "run_id = 'r2'", {"node_costs = run_costs"}),
         ("stored_node_costs", "node_id = 'n2'", {"charged = node_costs", "node_costs = run_costs"}),
     ],

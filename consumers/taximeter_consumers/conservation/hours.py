@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from taximeter_consumers.conservation.measures import COST, COUNTERS, MEASURES, Values, whole
+from taximeter_consumers.conservation.measures import COST, COUNTERS, LINES, MEASURES, Values, whole
 from taximeter_consumers.conservation.scope import ACCOUNTS, MoneyScope
 from taximeter_consumers.pricing.charged import charged_events
 
@@ -60,7 +60,7 @@ PAIRS: Final = (
     Pair("rows", "charged", COUNTERS),
     Pair("charged", "usage_by_subject", MEASURES),
     Pair("charged", "model_costs", MEASURES, of_models=True),
-    Pair("charged", "charges", (COST, "unmeasured_calls")),
+    Pair("charged", "charges", (COST, LINES, "unmeasured_calls")),
 )
 
 _SUMS: Final = tuple((name, f"sum({name})") for name in MEASURES)
@@ -70,6 +70,7 @@ _CHARGED: Final = (
     (COST, "sum(cost)"),
     ("unpriced_calls", "countIf(model_source = 'unpriced')"),
     ("unmeasured_calls", "countIf(model_source = 'unmeasured')"),
+    (LINES, "sum(length(lines))"),
 )
 _CHARGED_OF_MODELS: Final = (
     (f"{_OF_MODELS}events", "countIf(usage_type != '')"),
@@ -109,7 +110,7 @@ def sides(book: Book, scope: MoneyScope) -> tuple[Side, ...]:
         Side("charged", f"({charged})", "toStartOfHour(occurred_at)", (*_CHARGED, *_CHARGED_OF_MODELS)),
         Side("usage_by_subject", "usage_by_subject", minute, _SUMS),
         Side("model_costs", "model_costs", "hour", _SUMS),
-        Side("charges", "charges", quarter, ((COST, "sum(cost_usd)"), unmeasured)),
+        Side("charges", "charges", quarter, ((COST, "sum(cost_usd)"), (LINES, "sum(events)"), unmeasured)),
     )
 
 

@@ -15,6 +15,8 @@ from taximeter_schemas.money import COST_SCALE
 
 COUNTERS: Final = ("events", "executions", "input_tokens", "output_tokens", "total_tokens")
 COST: Final = "cost_usd"
+LINES: Final = "lines"
+"""Single charges, those without a price included, which no cost would miss."""
 MEASURES: Final = (*COUNTERS, COST, "unpriced_calls", "unmeasured_calls")
 
 Values = Mapping[str, int]
