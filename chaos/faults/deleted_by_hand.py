@@ -124,5 +124,6 @@ FAULTS = (
         roll_up,
         settle=deleted,
         events=1_000,
+        tested=False,
     ),
 )

@@ -41,7 +41,7 @@ steps = st.lists(
 
 
 @pytest.mark.integration
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
 def test_invoices_bill_the_charges_of_their_periods_exactly(
     clickhouse: ClickHouse, happened: list[list[Used] | str]
