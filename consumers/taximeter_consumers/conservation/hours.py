@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from taximeter_consumers.conservation.measures import COST, COUNTERS, LINES, MEASURES, Values, whole
 from taximeter_consumers.conservation.scope import ACCOUNTS, MoneyScope
 from taximeter_consumers.pricing.charged import charged_events
+from taximeter_consumers.rollups.recompute import SETTINGS as OF_TICKS
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -22,12 +23,8 @@ if TYPE_CHECKING:
 Hour = tuple[str, datetime]
 """(account, when the hour begins, UTC)."""
 
-# FINAL must see all copies of an event before a filter or an index drops one. Groups that do not fit spill to disk.
-SETTINGS: Final = (
-    "use_skip_indexes_if_final = 0, optimize_move_to_prewhere_if_final = 0,"
-    " do_not_merge_across_partitions_select_final = 1, prefer_column_name_to_alias = 1, decimal_check_overflow = 1,"
-    " join_use_nulls = 0, max_bytes_before_external_group_by = 536870912, max_bytes_before_external_sort = 536870912"
-)
+# As the ticks read and price events; an audit sorts as well, and what does not fit spills to disk.
+SETTINGS: Final = f"{OF_TICKS}, max_bytes_before_external_sort = 536870912"
 _OF_MODELS: Final = "model_"
 
 

@@ -20,7 +20,7 @@ from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from functools import cached_property
 from itertools import pairwise
 
-from taximeter_consumers.pricing.rate import DAY_SECONDS, Discount, Rate, micros
+from taximeter_consumers.pricing.rate import DAY_SECONDS, Discount, Rate
 from taximeter_consumers.pricing.units import PLUGIN, RESOURCE, STANDARD, UNITS
 from taximeter_schemas.money import COST_SCALE, UNIT_SCALE, plain
 
@@ -228,8 +228,3 @@ def _ids(cells: Sequence[tuple[Situation, Card]]) -> list[tuple[Situation, int]]
 
 def _places(cells: Sequence[tuple[Situation, Card]]) -> list[tuple[object, ...]]:
     return [(*situation[1:], card.card_id) for situation, card in cells]
-
-
-def instants_of(entries: Iterable[Entry]) -> set[tuple[int, int]]:
-    """(valid from, known from) of entries in Unix microseconds."""
-    return {(micros(entry.valid_from), micros(entry.known_from)) for entry in entries}
