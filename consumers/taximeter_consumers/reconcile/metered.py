@@ -18,6 +18,7 @@ from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.reconcile.attribution import Doubt, Reason, Use
 from taximeter_consumers.reconcile.names import billed_by, metered_name
+from taximeter_consumers.rollups.recompute import SETTINGS
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -39,12 +40,6 @@ FROM (
 ) AS used
 LEFT JOIN model_aliases AS alias ON alias.provider = used.provider AND alias.model = used.model
 """
-# FINAL must see all copies of an event before a filter drops one.
-_SETTINGS: Final = (
-    "use_skip_indexes_if_final = 0, optimize_move_to_prewhere_if_final = 0,"
-    " do_not_merge_across_partitions_select_final = 1, prefer_column_name_to_alias = 1, decimal_check_overflow = 1,"
-    " join_use_nulls = 0, max_bytes_before_external_group_by = 536870912"
-)
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,7 @@ def _sql(book: Book, *, by_run: bool) -> str:
         by_subject=", account_id, run_id" if by_run else "",
         condition="part.1 != ''" if by_run else "true",
         order=largest if by_run else "",
-        settings=_SETTINGS,
+        settings=SETTINGS,
     )
 
 
