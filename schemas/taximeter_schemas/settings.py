@@ -66,5 +66,10 @@ class TopicSettings(BaseSettings):
 
     events: str = "metering.events"
     dead_letters: str = "metering.events.dlq"
+    quota_commands: str = "metering.quota.commands"
+    quota_answers: str = "metering.quota.answers"
+    quota_state: str = "metering.quota.state"
+    alerts: str = "metering.alerts"
     partitions: int = Field(12, ge=1, le=10_000)
+    quota_partitions: int = Field(12, ge=1, le=10_000, description="of the commands and the state; never changed later")
     retention_hours: int = Field(7 * 24, ge=1, description="how long events stay in Kafka")
