@@ -1,11 +1,13 @@
 """Fixtures for tests that need real servers: the local stack once per run, names of their own for each test.
 
 `local_stack` starts at its first use and ends with the run; nothing it started outlives this process, even when it is
-killed. The container fixtures skip, with the reason, where no Docker engine answers.
+killed. `migrated_database` is an empty database with every migration applied: tests of tables begin with it. The
+container fixtures skip, with the reason, where no Docker engine answers.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 import structlog
 from pydantic import SecretStr
+from tests.databases import Databases
 
 from taximeter_infra.stack.clickhouse_http import Endpoint
 from taximeter_infra.stack.doctor_facts import docker_engine
@@ -27,6 +30,8 @@ from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicS
 
 KAFKA_IMAGE = "apache/kafka:4.1.0"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:25.8"
+# A broker of the tests lives for seconds: Java's second compiler would cost more than it saves, half of its start.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,27 @@ class TopicNames:
     events: str
     dead_letters: str
     commands: str
+    answers: str
     state: str
     alerts: str
     group: str
 
     def settings(self, partitions: int = 4) -> TopicSettings:
-        """The same as the pipeline's settings."""
+        """The same as the pipeline's settings; the topics of quotas are those of the whole test run."""
         return TopicSettings(events=self.events, dead_letters=self.dead_letters, partitions=partitions)
+
+    def quota_settings(self, partitions: int = 4) -> TopicSettings:
+        """All topics are the test's own; those of quotas have `partitions`."""
+        return TopicSettings(
+            events=self.events,
+            dead_letters=self.dead_letters,
+            quota_commands=self.commands,
+            quota_answers=self.answers,
+            quota_state=self.state,
+            alerts=self.alerts,
+            partitions=2,
+            quota_partitions=partitions,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +85,7 @@ def topic_names() -> TopicNames:
         events=f"test.{mark}.events",
         dead_letters=f"test.{mark}.events.dlq",
         commands=f"test.{mark}.quota.commands",
+        answers=f"test.{mark}.quota.answers",
         state=f"test.{mark}.quota.state",
         alerts=f"test.{mark}.alerts",
         group=f"test.{mark}",
@@ -80,6 +100,22 @@ def clickhouse_settings(local_stack: StackAddresses) -> Iterator[ClickHouseSetti
     endpoint = Endpoint.of_url(local_stack.clickhouse_url.get_secret_value())
     answer = endpoint.ask(f"DROP DATABASE IF EXISTS {database} SYNC", timeout=60)
     assert answer.ok, answer.text
+
+
+@pytest.fixture(scope="session")
+def databases(local_stack: StackAddresses) -> Databases:
+    """The migrated databases of the stack's ClickHouse; `migrated_database` is what a test wants."""
+    return Databases(local_stack.clickhouse_url)
+
+
+@pytest.fixture
+def migrated_database(databases: Databases) -> Iterator[ClickHouseSettings]:
+    """How to reach a database of the test's own with every migration applied and no rows.
+
+    It is used again, cleaned, so it costs a tenth of a new one. A test may do in it whatever it likes.
+    """
+    with databases.borrowed() as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from tests.sink.conftest import Pipeline
 
 from taximeter_consumers.audit import IngestReport, Scope, open_audit
 from taximeter_consumers.clickhouse import connect
-from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.registry import PackagedRegistry
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings
@@ -49,12 +48,17 @@ class Audited(Pipeline):
 
 
 @pytest.fixture
+def clickhouse_settings(migrated_database: ClickHouseSettings) -> ClickHouseSettings:
+    """Every test here works in a migrated database."""
+    return migrated_database
+
+
+@pytest.fixture
 def pipeline(
     kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, topic_names: TopicNames
 ) -> Iterator[Audited]:
     """Topics with two partitions and an empty database."""
     topics = topic_names.settings(partitions=2)
     ensure_topics(kafka_settings, topics)
-    migrate(clickhouse_settings, single_server())
     with closing(connect(clickhouse_settings)) as clickhouse:
         yield Audited(kafka_settings, clickhouse_settings, topics, topic_names.group, clickhouse)

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 import pytest
 
 from taximeter_consumers.clickhouse import ClickHouse, connect
-from taximeter_infra.migrate import migrate, single_server
 from taximeter_schemas.settings import ClickHouseSettings
+
+
+@pytest.fixture
+def clickhouse_settings(migrated_database: ClickHouseSettings) -> ClickHouseSettings:
+    """Every test here works in a migrated database."""
+    return migrated_database
 
 
 @pytest.fixture
 def clickhouse(clickhouse_settings: ClickHouseSettings) -> Iterator[ClickHouse]:
     """A connection to it."""
-    migrate(clickhouse_settings, single_server())
     connection = connect(clickhouse_settings)
     try:
         yield connection

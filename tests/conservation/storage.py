@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tests.databases import Databases, copy_rows
+
 from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_consumers.pricing.book import append_rates
 from taximeter_consumers.pricing.rate import Rate
 from taximeter_consumers.rollups import tick
-from taximeter_infra.migrate import migrate, single_server
 from taximeter_schemas.settings import ClickHouseSettings
 from taximeter_schemas.uuid7 import birth_of, compose
 
@@ -28,6 +29,7 @@ class Storage:
     clickhouse: ClickHouse
     stored: int = 0
     born: int = 0
+    prepared: Prepared | None = None
 
     def event(self, **fields: Any) -> dict[str, Any]:
         """A call of a model of half a million input and a thousand output tokens; every event gets an id of its own."""
@@ -86,6 +88,13 @@ class Storage:
                 },
             )
 
+    def fill(self, with_what: Callable[[Storage], None]) -> None:
+        """What it does with an empty one; done once, and copied row by row from then on."""
+        assert self.prepared is not None
+        made = self.prepared.made(with_what)
+        copy_rows(made.clickhouse, self.clickhouse)
+        self.stored, self.born = made.stored, made.born
+
     def roll_up(self) -> None:
         """Ticks until nothing is new."""
         while tick(self.clickhouse).version is not None:
@@ -96,14 +105,32 @@ class Storage:
         self.clickhouse.execute(f"ALTER TABLE {table} {change}", settings={"mutations_sync": 1})
 
 
+class Prepared:
+    """Storages that tests begin with, each filled at its first use; nobody changes them afterwards."""
+
+    def __init__(self, databases: Databases, held: ExitStack) -> None:
+        self._databases = databases
+        self._held = held
+        self._made: dict[Callable[[Storage], None], Storage] = {}
+
+    def made(self, with_what: Callable[[Storage], None]) -> Storage:
+        """The one that it has filled."""
+        if with_what not in self._made:
+            storage = self._held.enter_context(stored(self._held.enter_context(self._databases.borrowed())))
+            # Copies stay copies, however long it is used; the next borrower's table is a new one.
+            storage.clickhouse.execute("SYSTEM STOP MERGES stored_events")
+            with_what(storage)
+            self._made[with_what] = storage
+        return self._made[with_what]
+
+
 @contextmanager
-def stored(settings: ClickHouseSettings) -> Iterator[Storage]:
-    """An empty one, with prices for gpt-4o."""
-    migrate(settings, single_server())
+def stored(settings: ClickHouseSettings, prepared: Prepared | None = None) -> Iterator[Storage]:
+    """In a migrated database, with prices for gpt-4o."""
     clickhouse = connect(settings)
     try:
         rates = [Rate("openai", "gpt-4o", unit, Decimal(price), source="test") for unit, price in _RATES.items()]
         append_rates(clickhouse, rates)
-        yield Storage(clickhouse)
+        yield Storage(clickhouse, prepared=prepared)
     finally:
         clickhouse.close()

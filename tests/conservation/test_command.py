@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from taximeter_consumers.clickhouse import connect
 from taximeter_consumers.rollups import tick
 from taximeter_infra.cli.app import app
-from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings
 
@@ -30,7 +29,6 @@ def pipeline(
     """Topics with two partitions, an empty database, and both in the environment."""
     topics = topic_names.settings(partitions=2)
     ensure_topics(kafka_settings, topics)
-    migrate(clickhouse_settings, single_server())
     for name, value in {
         "KAFKA_BOOTSTRAP_SERVERS": kafka_settings.bootstrap_servers,
         "CLICKHOUSE_URL": clickhouse_settings.url.get_secret_value(),

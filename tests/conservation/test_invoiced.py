@@ -36,11 +36,16 @@ def invoice(storage: Storage, label: str = LABEL, *, reissue: bool = False) -> N
 
 def invoiced(storage: Storage) -> Storage:
     """Two accounts with an invoice each, one of them with calls of the platform's own and one without a price."""
+    storage.fill(used_by_two)
+    invoice(storage)
+    return storage
+
+
+def used_by_two(storage: Storage) -> None:
+    """What is invoiced."""
     storage.store([storage.event(), storage.event(context="system"), storage.event(provider="house", model="llm-1")])
     storage.store([storage.event(account_id="beta")])
     storage.roll_up()
-    invoice(storage)
-    return storage
 
 
 def test_invoices_are_what_was_charged(storage: Storage) -> None:

@@ -20,7 +20,6 @@ from taximeter_consumers.pricing.rate import Discount, Rate
 from taximeter_consumers.pricing.setting import Wish, set_discount, set_price
 from taximeter_consumers.pricing.sync import load_book, sync
 from taximeter_consumers.pricing.unpriced import unpriced
-from taximeter_infra.migrate import migrate, single_server
 from taximeter_schemas.event import AiUsage, MeterEvent
 from taximeter_schemas.settings import ClickHouseSettings
 from taximeter_schemas.uuid7 import compose
@@ -33,7 +32,6 @@ BEGINNING = rates_module.EPOCH
 @pytest.fixture
 def clickhouse(clickhouse_settings: ClickHouseSettings) -> Iterator[ClickHouse]:
     """A migrated database with the whole packaged book, loaded as commands load it."""
-    migrate(clickhouse_settings, single_server())
     connection = connect(clickhouse_settings)
     try:
         assert load_book(connection) == len(packaged_rates())

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from tests.queries.use import filled
+from tests.queries.use import filled, filled_settings
 from tests.rollups.calls import calls
 from tests.rollups.rows import EPOCH, Sink
 
@@ -16,7 +16,7 @@ from taximeter_consumers.clickhouse import ClickHouse
 from taximeter_consumers.rollups import tick
 
 pytestmark = pytest.mark.integration
-__all__ = ["filled"]
+__all__ = ["filled", "filled_settings"]
 Row = dict[str, Any]
 BY_DAY = {
     "account_days": (),

@@ -10,6 +10,8 @@ from random import Random
 
 import pytest
 import typer
+from tests.databases import Databases
+from tests.rollups.database import with_book
 from tests.rollups.rows import EPOCH, Sink
 from typer.testing import CliRunner, Result
 
@@ -68,12 +70,13 @@ def events() -> Iterator[MeterEvent]:
         )
 
 
-@pytest.fixture
-def filled(clickhouse: ClickHouse) -> ClickHouse:
-    """A database with rolled-up events."""
-    Sink(clickhouse).store(list(events()))
-    tick(clickhouse)
-    return clickhouse
+@pytest.fixture(scope="module")
+def filled(databases: Databases) -> Iterator[ClickHouse]:
+    """A database with rolled-up events; the tests here share it, and only read."""
+    with databases.borrowed() as settings, with_book(settings) as clickhouse:
+        Sink(clickhouse).store(list(events()))
+        tick(clickhouse)
+        yield clickhouse
 
 
 def test_the_sums_agree_everywhere(filled: ClickHouse) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 from rich.console import Console
-from tests.queries.use import EVENTS, filled
+from tests.queries.use import EVENTS, filled, filled_settings
 from tests.rollups.rows import EPOCH
 
 from taximeter_consumers.clickhouse import ClickHouse
@@ -18,7 +18,7 @@ from taximeter_consumers.queries import Filter, UsageSummary, share, usage_summa
 from taximeter_infra.cli.summary_view import show_summary
 
 pytestmark = pytest.mark.integration
-__all__ = ["filled"]
+__all__ = ["filled", "filled_settings"]
 
 
 def assert_whole(summary: UsageSummary) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
 
 import pytest
+from tests.databases import Databases
+from tests.rollups.database import with_book
 from tests.rollups.rows import EPOCH, Sink
 
-from taximeter_consumers.clickhouse import ClickHouse
+from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_consumers.pricing.book import append_rates, server_time
 from taximeter_consumers.pricing.rate import Rate
 from taximeter_consumers.reprice import Order, rerate
 from taximeter_consumers.rollups import tick
 from taximeter_schemas.event import AiUsage, CodeUsage, MeterEvent, Outcome, PluginUsage, Quality
+from taximeter_schemas.settings import ClickHouseSettings
 from taximeter_schemas.uuid7 import compose
 
 MODELS = [("openai", "gpt-4o"), ("openai", "o3"), ("anthropic", "claude-3-5-haiku-20241022"), ("house", "llm-1")]
@@ -71,11 +75,20 @@ def fill(clickhouse: ClickHouse) -> None:
     assert rerate(clickhouse, second_day).reprice_id
 
 
+@pytest.fixture(scope="module")
+def filled_settings(databases: Databases) -> Iterator[ClickHouseSettings]:
+    """How to reach a database with all of it; the tests of a module share it, and only read."""
+    with databases.borrowed() as settings:
+        with with_book(settings) as clickhouse:
+            fill(clickhouse)
+        yield settings
+
+
 @pytest.fixture
-def filled(clickhouse: ClickHouse) -> ClickHouse:
-    """A database with all of it."""
-    fill(clickhouse)
-    return clickhouse
+def filled(filled_settings: ClickHouseSettings) -> Iterator[ClickHouse]:
+    """A connection to it."""
+    with closing(connect(filled_settings)) as clickhouse:
+        yield clickhouse
 
 
-__all__ = ["EVENTS", "events", "fill", "filled"]
+__all__ = ["EVENTS", "events", "fill", "filled", "filled_settings"]

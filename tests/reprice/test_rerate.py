@@ -26,7 +26,8 @@ def priced(clickhouse: ClickHouse) -> None:
     """Two accounts with calls that are priced, and a correction that is known only afterwards."""
     units = ("input_tokens", "output_tokens")
     append_rates(clickhouse, [Rate("openai", "brand-new", unit, CENT, source="test") for unit in units])
-    Sink(clickhouse).store(calls(3, model="brand-new") + calls(2, account="b", run="q", model="brand-new"))
+    first = calls(3, model="brand-new", transaction_id="t1")
+    Sink(clickhouse).store(first + calls(2, account="b", run="q", model="brand-new", transaction_id="t2"))
     tick(clickhouse)
     now = server_time(clickhouse)
     append_rates(clickhouse, [Rate("openai", "brand-new", "input_tokens", CENT * 3, source="test", known_from=now)])

@@ -15,7 +15,6 @@ from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_consumers.sink.counters import SinkCounters
 from taximeter_consumers.sink.service import SinkEnvironment, run_sink
 from taximeter_consumers.sink.settings import SinkSettings
-from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.registry import PackagedRegistry, Registry
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicSettings
@@ -120,12 +119,17 @@ def live(pipeline: Pipeline, registry: Registry | None = None, **settings: objec
 
 
 @pytest.fixture
+def clickhouse_settings(migrated_database: ClickHouseSettings) -> ClickHouseSettings:
+    """Every test here works in a migrated database."""
+    return migrated_database
+
+
+@pytest.fixture
 def pipeline(
     kafka_settings: KafkaSettings, clickhouse_settings: ClickHouseSettings, topic_names: TopicNames
 ) -> Iterator[Pipeline]:
     """Topics with four partitions and an empty database."""
     topics = topic_names.settings(partitions=4)
     ensure_topics(kafka_settings, topics)
-    migrate(clickhouse_settings, single_server())
     with closing(connect(clickhouse_settings)) as clickhouse:
         yield Pipeline(kafka_settings, clickhouse_settings, topics, topic_names.group, clickhouse)

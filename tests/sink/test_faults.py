@@ -285,7 +285,7 @@ def test_a_clock_that_was_set_back_hides_no_batch(pipeline: Pipeline) -> None:
 
 def test_both_servers_are_killed_in_the_middle(data_dir: Path, topic_names: TopicNames) -> None:
     """Kill -9 of the broker and of ClickHouse under a running sink: every event is stored, once."""
-    made = events(20_000, seed=27)
+    made = events(8_000, seed=27)
     with LocalStack(StackPlan.on_free_ports(data_dir)) as stack:
         kafka = KafkaSettings(bootstrap_servers=stack.addresses.bootstrap_servers, security_protocol="plaintext")
         clickhouse = ClickHouseSettings(url=stack.addresses.clickhouse_url, database="faults")
@@ -304,13 +304,13 @@ def test_both_servers_are_killed_in_the_middle(data_dir: Path, topic_names: Topi
                 for health in stack.poll():
                     assert health.pid is not None
                     os.kill(health.pid, signal.SIGKILL)
-                assert wait_until(lambda: _rows_or_none(pipeline) >= 20_000, 90)
+                assert wait_until(lambda: _rows_or_none(pipeline) >= 8_000, 90)
             finally:
                 stop.set()
                 sink.join()
-            assert pipeline.physical_rows() == 20_000
-            assert pipeline.sums()[:2] == (20_000, 20_000)
-            assert connection.scalar("SELECT sum(records) FROM ingest_batches") == 20_000
+            assert pipeline.physical_rows() == 8_000
+            assert pipeline.sums()[:2] == (8_000, 8_000)
+            assert connection.scalar("SELECT sum(records) FROM ingest_batches") == 8_000
 
 
 def _rows_or_none(pipeline: Pipeline) -> int:
