@@ -29,9 +29,15 @@ def kinds(report: MoneyReport) -> set[str]:
 
 def filled(storage: Storage) -> Storage:
     """Two accounts, three hours, calls of every kind, duplicates in one and in two batches; rolled up."""
+    storage.fill(used_by_two)
+    return storage
+
+
+def used_by_two(storage: Storage) -> None:
+    """What is in it."""
     events = [
         storage.event(),
-        storage.event(run_id="r2", node_id="n2", attempt=2, outcome="error"),
+        storage.event(run_id="r2", node_id="n2", attempt=2, outcome="error", user_id="bob", transaction_id="t1"),
         storage.event(quality="missing", input_tokens=0, output_tokens=0, total_tokens=0),
         storage.event(provider="house", model="llm-1"),
         storage.event(reported_cost=Decimal("0.123456789012"), context="system"),
@@ -42,7 +48,6 @@ def filled(storage: Storage) -> Storage:
     storage.store([*events, events[0]])
     storage.store(events[6:])
     storage.roll_up()
-    return storage
 
 
 def test_a_scope_is_of_whole_hours() -> None:
@@ -67,6 +72,8 @@ def test_a_pipeline_that_did_its_work_closes(storage: Storage) -> None:
             "charged = node_costs",
             "node_costs = run_costs",
             "charged = quota usage",
+            "charged of customers = quota_usage",
+            "charged = transaction_usage",
             "charges = invoice lines",
         ),
         0,
@@ -103,7 +110,9 @@ def test_an_event_deleted_by_hand_is_found(storage: Storage) -> None:
 @pytest.mark.parametrize(
     ("table", "condition", "pairs"),
     [
-        ("stored_usage_by_subject", "context = 'system'", {"charged = usage_by_subject", "charged = quota usage"}),
+        ("stored_usage_by_subject", "context = 'system'", {"charged = usage_by_subject"}),
+        ("stored_quota_usage", "user_id = 'bob'", {"charged of customers = quota_usage", "charged = quota usage"}),
+        ("stored_transaction_usage", "transaction_id = 't1'", {"charged = transaction_usage"}),
         ("stored_model_costs", "provider = 'house'", {"charged of models = model_costs"}),
         ("stored_charges", "source = 'reported'", {"charged = charges"}),
         ("stored_charges", "source = 'unpriced'", {"charged = charges"}),
@@ -133,6 +142,27 @@ def test_a_changed_cost_is_found_to_the_last_digit(storage: Storage) -> None:
         "cost_usd",
         1,
     )
+
+
+def test_a_changed_meter_of_a_limit_is_found_to_the_last_digit(storage: Storage) -> None:
+    """Whatever a limit can count: half a unit of a plugin and a microsecond of code are gaps by account and hour."""
+    storage.store([storage.event(node_type="code", duration_us=5, plugin_id="ocr", custom_units={"page": Decimal(2)})])
+    storage.roll_up()
+    assert audit(storage).holds
+    storage.mutate(
+        "stored_quota_usage",
+        "UPDATE code_us = code_us + 1, custom_units = map('page', toDecimal128('1.500000000', 9)) WHERE true",
+    )
+    found = {gap.measure: amount(gap.measure, gap.difference) for gap in audit(storage).gaps}
+    assert found == {"code_us": 1, "plugin_units": Decimal("-0.5")}
+
+
+def test_a_transaction_in_flight_is_not_judged(storage: Storage) -> None:
+    """An event of a transaction that no tick has worked in yet is no gap."""
+    filled(storage)
+    storage.store([storage.event(account_id="beta", run_id="b2", transaction_id="t9", occurred_at=START + HOUR)])
+    report = audit(storage)
+    assert (report.gaps, kinds(report)) == ([], {"not_rolled_up", "in_flight"})
 
 
 def test_faults_that_offset_each_other_are_found(storage: Storage) -> None:

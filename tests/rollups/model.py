@@ -13,11 +13,12 @@ from tests.rollups.rows import row_of
 
 from taximeter_consumers.pricing.price import NOTHING, Charge, cost_of
 from taximeter_consumers.pricing.rate import Rate
-from taximeter_consumers.rollups.definitions import OUTCOMES, SUMMED
-from taximeter_schemas.event import MeterEvent, Outcome
+from taximeter_consumers.rollups.definitions import OUTCOMES, QUOTA_MEASURES, SUMMED
+from taximeter_schemas.event import Context, MeterEvent, Outcome
 from taximeter_schemas.uuid7 import birth_of
 
 Rows = dict[tuple[Any, ...], dict[str, Any]]
+QUOTAS = ("quota_usage", "transaction_usage")
 
 
 def counted(arrived: Iterable[MeterEvent]) -> list[MeterEvent]:
@@ -45,6 +46,10 @@ def rollup(events: Iterable[MeterEvent], rates: Sequence[Rate], key: str) -> Row
             if ai is None:
                 continue
             charge = replace(charge, plugin=NOTHING, resources=NOTHING)
+        if key in QUOTAS:
+            if event.context is not Context.SYSTEM and (key == "quota_usage" or event.transaction_id):
+                add_quota(rows.setdefault(key_of(event, key), {}), event, charge)
+            continue
         row = rows.setdefault(key_of(event, key), {})
         add(row, event, charge)
         if key in ("run_costs", "node_costs"):
@@ -74,6 +79,8 @@ def key_of(event: MeterEvent, key: str) -> tuple[Any, ...]:
             str(event.context),
             quality,
         ),
+        "quota_usage": (account, minute, event.project_id, event.user_id, event.tags.get("key_id", "")),
+        "transaction_usage": (account, event.transaction_id, minute),
     }
     return keys[key]
 
@@ -114,6 +121,20 @@ def add(row: dict[str, Any], event: MeterEvent, charge: Charge) -> None:
         units = row.setdefault(name, {})
         for unit, amount in stored[name].items():
             units[unit] = units.get(unit, 0) + amount
+
+
+def add_quota(row: dict[str, Any], event: MeterEvent, charge: Charge) -> None:
+    """Counts one event as limits do."""
+    counted: dict[str, Any] = {}
+    add(counted, event, charge)
+    counted["code_us"] = event.duration_us if event.node_type == "code" else 0
+    counted["http_bytes"] = counted["http_bytes_out"] + counted["http_bytes_in"]
+    for name, _ in QUOTA_MEASURES:
+        if name != "custom_units":
+            row[name] = row.get(name, 0) + counted[name]
+    units = row.setdefault("custom_units", {})
+    for unit, amount in counted["custom_units"].items():
+        units[unit] = units.get(unit, 0) + amount
 
 
 def spend(row: dict[str, Any], event: MeterEvent, charge: Charge, *, is_last: bool) -> None:

@@ -11,6 +11,7 @@ from tests.rollups.rows import EPOCH
 from taximeter_schemas.event import (
     AiUsage,
     CodeUsage,
+    Context,
     HttpUsage,
     Kind,
     MeterEvent,
@@ -70,6 +71,10 @@ def events(draw: st.DrawFn) -> MeterEvent:
         event_id=compose(int(born.timestamp() * 1000), draw(st.binary(min_size=10, max_size=10))),
         occurred_at=occurred,
         kind=draw(st.sampled_from([Kind.NODE, Kind.USAGE, Kind.ADJUSTMENT])),
+        transaction_id=draw(st.sampled_from(["", "t1", "t2"])),
+        context=draw(st.sampled_from([Context.CUSTOMER, Context.CUSTOMER, Context.SYSTEM])),
+        tags=draw(st.sampled_from([{}, {"key_id": "k1"}, {"other": "x"}])),
+        node_type=draw(st.sampled_from(["", "code"])),
         attempt=draw(st.integers(1, 3)),
         outcome=draw(st.sampled_from(list(Outcome))),
         executions=draw(st.sampled_from([0, 1])),
@@ -100,7 +105,8 @@ def histories(draw: st.DrawFn) -> list[tuple[list[MeterEvent], bool]]:
         batch = draw(st.lists(events(), min_size=1, max_size=8))
         if seen:
             for copy in draw(st.lists(st.sampled_from(seen), max_size=3)):
-                altered = copy.model_copy(update={"run_id": "r2", "user_id": "eve", "occurred_at": EPOCH, "ai": None})
+                changes = {"run_id": "r2", "user_id": "eve", "occurred_at": EPOCH, "ai": None, "transaction_id": "t3"}
+                altered = copy.model_copy(update=changes)
                 batch.append(draw(st.sampled_from([copy, altered])))
         seen += batch
         history.append((batch, draw(st.booleans())))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from taximeter_consumers.audit.balance import Finding, Severity
 from taximeter_consumers.conservation import findings, flight, invoice_rows
 from taximeter_consumers.conservation.due import Due, due
-from taximeter_consumers.conservation.hours import PAIRS, Hour, of_models, sides, sums_of
+from taximeter_consumers.conservation.hours import PAIRS, Hour, part_of, sides, sums_of
 from taximeter_consumers.conservation.invoiced import PAIR, has_invoices, read_billed
 from taximeter_consumers.conservation.keyed import Keyed, compared, comparisons
 from taximeter_consumers.conservation.measures import COST, COUNTERS, Gap, Place, Values, compare
@@ -44,6 +44,8 @@ SELECT account_id, max(hours) FROM (
     UNION ALL SELECT DISTINCT account_id, 1 FROM run_costs
     UNION ALL SELECT DISTINCT account_id, 1 FROM node_costs
     UNION ALL SELECT DISTINCT account_id, 1 FROM model_costs
+    UNION ALL SELECT DISTINCT account_id, 1 FROM quota_usage
+    UNION ALL SELECT DISTINCT account_id, 1 FROM transaction_usage
     UNION ALL SELECT DISTINCT account_id, 1 FROM charges{invoices}
 )
 GROUP BY account_id ORDER BY account_id
@@ -164,8 +166,7 @@ class MoneyAudit:
         account, begins = hour
         gaps: list[Gap] = []
         for pair in PAIRS:
-            left, right = at_hour[pair.left], at_hour[pair.right]
-            left = of_models(left) if pair.of_models else left
+            left, right = part_of(at_hour[pair.left], pair.of), at_hour[pair.right]
             if not any(left.values()) and not any(right.values()):
                 continue
             told = self._report.pair(pair.name, "hour")

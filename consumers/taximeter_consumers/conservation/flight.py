@@ -1,8 +1,9 @@
 """What the rollups cannot know yet, and what changes while an audit looks.
 
 An audit reads one side after the other, and sinks, ticks and re-ratings go on meanwhile. So it notes at its beginning
-which tick was the last. A place (an hour, a run) in which a row lies whose batch no tick up to that one has recorded is
-in flight: its gaps are not judged. What was there to be rolled up at the beginning and still is at the end is told.
+which tick was the last. A place (an hour, a run, a transaction) in which a row lies whose batch no tick up to that one
+has recorded is in flight: its gaps are not judged. What was there to be rolled up at the beginning and still is at the
+end is told.
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ SELECT DISTINCT account_id, run_id {_NEW_ROWS}
     ARRAY JOIN a AS account, r AS run
 )
 """  # noqa: S608 - the same
+_TRANSACTIONS: Final = f"""
+SELECT DISTINCT account_id, transaction_id {_NEW_ROWS}
+  AND (account_id, transaction_id) IN (
+    SELECT account, transaction FROM (SELECT {{at_accounts:Array(String)}} AS a, {{at_transactions:Array(String)}} AS t)
+    ARRAY JOIN a AS account, t AS transaction
+)
+"""  # noqa: S608 - the same
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,7 @@ def settled(
     """`gaps` apart: those that stand, and those of places in flight."""
     hours = sorted({hour for gap in gaps if (hour := _hour_of(gap)) is not None})
     runs = sorted({run for gap in gaps if (run := _run_of(gap)) is not None})
+    shown = sorted({one for gap in gaps if (one := _transaction_of(gap)) is not None})
     parameters = {"accounts": list(accounts), "tick": mark.tick}
     flying: set[tuple[str, object]] = set()
     for lot in _lots(hours):
@@ -114,9 +123,13 @@ def settled(
     for named in _lots(runs):
         at_runs = {"at_accounts": [account for account, _ in named], "at_runs": [run for _, run in named]}
         flying |= set(clickhouse.rows(_RUNS, {**parameters, **at_runs}))
+    transactions: set[tuple[str, str]] = set()
+    for named in _lots(shown):
+        at = {"at_accounts": [account for account, _ in named], "at_transactions": [one for _, one in named]}
+        transactions |= {(account, one) for account, one in clickhouse.rows(_TRANSACTIONS, {**parameters, **at})}
     return (
-        [gap for gap in gaps if not _flies(gap, flying)],
-        [gap for gap in gaps if _flies(gap, flying)],
+        [gap for gap in gaps if not (_flies(gap, flying) or _transaction_of(gap) in transactions)],
+        [gap for gap in gaps if _flies(gap, flying) or _transaction_of(gap) in transactions],
     )
 
 
@@ -135,6 +148,11 @@ def _hour_of(gap: Gap) -> tuple[str, int] | None:
 def _run_of(gap: Gap) -> tuple[str, str] | None:
     """The run of a gap by run or node."""
     return (gap.place.account_id, gap.place.key) if gap.place.kind in ("run", "node") else None
+
+
+def _transaction_of(gap: Gap) -> tuple[str, str] | None:
+    """The transaction of a gap by transaction."""
+    return (gap.place.account_id, gap.place.key) if gap.place.kind == "transaction" else None
 
 
 def _lots(places: Sequence[T]) -> list[Sequence[T]]:

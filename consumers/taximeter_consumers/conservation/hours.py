@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from taximeter_consumers.conservation.measures import COST, COUNTERS, LINES, MEASURES, Values, whole
+from taximeter_consumers.conservation.measures import (
+    COST,
+    COUNTERS,
+    LINES,
+    MEASURES,
+    QUOTA_MEASURES,
+    UNITS,
+    Values,
+    number,
+)
 from taximeter_consumers.conservation.scope import ACCOUNTS, MoneyScope
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.rollups.recompute import SETTINGS as OF_TICKS
@@ -25,7 +34,8 @@ Hour = tuple[str, datetime]
 
 # As the ticks read and price events; an audit sorts as well, and what does not fit spills to disk.
 SETTINGS: Final = f"{OF_TICKS}, max_bytes_before_external_sort = 536870912"
-_OF_MODELS: Final = "model_"
+_PREFIXES: Final = {"models": "model_", "customers": "customer_"}
+_OF_MODELS: Final = _PREFIXES["models"]
 
 
 @dataclass(frozen=True)
@@ -40,24 +50,26 @@ class Side:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sides that must agree, in `measures`. `of_models`: the left side counts what used a model alone."""
+    """Two sides that must agree, in `measures`. `of`: the part of the left side that counts: what used a model alone,
+    or what customers used."""
 
     left: str
     right: str
     measures: tuple[str, ...]
-    of_models: bool = False
+    of: Literal["", "models", "customers"] = ""
 
     @property
     def name(self) -> str:
         """As gaps are headed."""
-        return f"{self.left}{' of models' if self.of_models else ''} = {self.right}"
+        return f"{self.left}{f' of {self.of}' if self.of else ''} = {self.right}"
 
 
 PAIRS: Final = (
     Pair("rows", "charged", COUNTERS),
     Pair("charged", "usage_by_subject", MEASURES),
-    Pair("charged", "model_costs", MEASURES, of_models=True),
+    Pair("charged", "model_costs", MEASURES, of="models"),
     Pair("charged", "charges", (COST, LINES, "unmeasured_calls")),
+    Pair("charged", "quota_usage", QUOTA_MEASURES, of="customers"),
 )
 
 _SUMS: Final = tuple((name, f"sum({name})") for name in MEASURES)
@@ -75,6 +87,22 @@ _CHARGED_OF_MODELS: Final = (
     (f"{_OF_MODELS}{COST}", "sumIf(model_cost + adjusted_model, usage_type != '')"),
     (f"{_OF_MODELS}unpriced_calls", "countIf(model_source = 'unpriced')"),
     (f"{_OF_MODELS}unmeasured_calls", "countIf(model_source = 'unmeasured')"),
+)
+_UNITS: Final = "sum(arraySum(mapValues(custom_units)))"
+_OF_CUSTOMERS: Final = {
+    "events": "1",
+    **{name: name for name in (*COUNTERS[1:], "http_requests", "plugin_invocations")},
+    COST: "cost",
+    "unpriced_calls": "model_source = 'unpriced'",
+    "unmeasured_calls": "model_source = 'unmeasured'",
+    "code_us": "if(node_type = 'code', duration_us, 0)",
+    "http_bytes": "http_bytes_out + http_bytes_in",
+    UNITS: "arraySum(mapValues(custom_units))",
+    "unpriced_plugins": "plugin_source = 'unpriced'",
+}
+_CHARGED_OF_CUSTOMERS: Final = tuple(
+    (f"{_PREFIXES['customers']}{name}", f"sumIf({expression}, context != 'system')")
+    for name, expression in _OF_CUSTOMERS.items()
 )
 # The first arrival is the copy that counts, and it has the greatest version.
 _ROWS: Final = f"""
@@ -102,11 +130,18 @@ def sides(book: Book, scope: MoneyScope) -> tuple[Side, ...]:
     minute, quarter = "toStartOfHour(minute)", "toStartOfHour(quarter)"
     unmeasured = ("unmeasured_calls", "sumIf(events, source = 'unmeasured')")
     rows = (("rows", "sum(copies)"), ("events", "count()"), *((name, f"sum({name})") for name in COUNTERS[1:]))
+    quotas = tuple((name, _UNITS if name == UNITS else f"sum({name})") for name in QUOTA_MEASURES)
     return (
         Side("rows", _ROWS, "toStartOfHour(occurred_at)", rows),
-        Side("charged", f"({charged})", "toStartOfHour(occurred_at)", (*_CHARGED, *_CHARGED_OF_MODELS)),
+        Side(
+            "charged",
+            f"({charged})",
+            "toStartOfHour(occurred_at)",
+            (*_CHARGED, *_CHARGED_OF_MODELS, *_CHARGED_OF_CUSTOMERS),
+        ),
         Side("usage_by_subject", "usage_by_subject", minute, _SUMS),
         Side("model_costs", "model_costs", "hour", _SUMS),
+        Side("quota_usage", "quota_usage", minute, quotas),
         Side("charges", "charges", quarter, ((COST, "sum(cost_usd)"), (LINES, "sum(events)"), unmeasured)),
     )
 
@@ -116,9 +151,12 @@ def sums_of(clickhouse: ClickHouse, side: Side, scope: MoneyScope, accounts: Seq
     return dict(_read(clickhouse, side, scope, accounts))
 
 
-def of_models(values: Values) -> Values:
-    """The part of the priced events that used a model."""
-    return {name.removeprefix(_OF_MODELS): value for name, value in values.items() if name.startswith(_OF_MODELS)}
+def part_of(values: Values, part: str) -> Values:
+    """The part of the priced events that a pair counts; all of them where it names none."""
+    if not part:
+        return values
+    prefix = _PREFIXES[part]
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
 
 def _read(
@@ -126,8 +164,8 @@ def _read(
 ) -> Iterator[tuple[Hour, Values]]:
     names = [name for name, _ in side.columns]
     for account, at, *numbers in clickhouse.rows(_sql(side, scope), scope.parameters(accounts)):
-        values = (whole(text) if name.endswith(COST) else int(text) for name, text in zip(names, numbers, strict=True))
-        yield (account, datetime.fromtimestamp(at, UTC)), dict(zip(names, values, strict=True))
+        values = {name: number(name, text) for name, text in zip(names, numbers, strict=True)}
+        yield (account, datetime.fromtimestamp(at, UTC)), values
 
 
 def _sql(side: Side, scope: MoneyScope) -> str:

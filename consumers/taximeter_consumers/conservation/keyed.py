@@ -1,4 +1,5 @@
-"""The comparisons that are finer than an hour: by run, by node, by minute. The engine compares; only gaps come back.
+"""The comparisons that are finer than an hour: by run, node, minute, transaction. The engine compares; only gaps come
+back.
 
 Both sides are added up in one pass, each in columns of its own, so the answer is one row however many runs there are.
 Groups that do not fit into memory spill to the engine's disk.
@@ -67,7 +68,7 @@ def comparisons(book: Book, scope: MoneyScope) -> tuple[Keyed, ...]:
     """All of them. With bounded time the runs that lie in it, each as a whole, however far it reaches beyond."""
     runs = f"{ACCOUNTS} AND {_runs(scope)}"
     minutes = f"{ACCOUNTS} AND {scope.times('occurred_at')}"
-    priced_runs, priced = f"({charged_events(runs, book)})", f"({charged_events(minutes, book)})"
+    priced_runs = f"({charged_events(runs, book)})"
     return (
         Keyed("charged", "node_costs", "node", "run_id", priced_runs, "node_costs", _OF_EVENTS, runs, "node_id"),
         Keyed("node_costs", "run_costs", "run", "run_id", "node_costs", "run_costs", _OF_ROLLUPS, runs),
@@ -76,8 +77,18 @@ def comparisons(book: Book, scope: MoneyScope) -> tuple[Keyed, ...]:
             "quota usage",
             "minute",
             "formatDateTime(toStartOfMinute({time}), '%Y-%m-%dT%H:%i:00+00:00', 'UTC')",
-            priced,
-            "usage_by_subject",
+            _of_customers(minutes, book),
+            "quota_usage",
+            _OF_EVENTS,
+            f"{ACCOUNTS} AND {scope.times('{time}')}",
+        ),
+        Keyed(
+            "charged",
+            "transaction_usage",
+            "transaction",
+            "transaction_id",
+            _of_customers(f"{minutes} AND transaction_id != ''", book),
+            "transaction_usage",
             _OF_EVENTS,
             f"{ACCOUNTS} AND {scope.times('{time}')}",
         ),
@@ -95,6 +106,11 @@ def compared(clickhouse: ClickHouse, keyed: Keyed, scope: MoneyScope, accounts: 
         values = [_value(name, text) for name, text in zip((*MEASURES, *MEASURES), texts, strict=True)]
         gaps += compare(keyed.name, Place(account, keyed.kind, key, node), *_halves(values), MEASURES)
     return Compared(keys, open_keys, tuple(sorted(gaps, key=lambda gap: gap.place)), *_halves(totals))
+
+
+def _of_customers(events: str, book: Book) -> str:
+    """What limits count of some events: without the platform's own work."""
+    return f"(SELECT * FROM ({charged_events(events, book)}) WHERE context != 'system')"  # noqa: S608 - our own text
 
 
 def _sql(keyed: Keyed) -> str:

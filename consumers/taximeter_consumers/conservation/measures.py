@@ -1,7 +1,7 @@
 """What is held equal, and where it is not: measures, gaps and their comparison. Pure.
 
-Every number is a whole one: counts as they are, costs in units of 10^-18 US dollars, the scale of every stored cost. So
-sums and differences are exact, however large they are.
+Every number is a whole one: counts as they are, costs and units of plugins in units of 10^-18, the scale of every
+stored cost. So sums and differences are exact, however large they are.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ COST: Final = "cost_usd"
 LINES: Final = "lines"
 """Single charges, those without a price included, which no cost would miss."""
 MEASURES: Final = (*COUNTERS, COST, "unpriced_calls", "unmeasured_calls")
+UNITS: Final = "plugin_units"
+"""What plugins stated, of all units together."""
+QUOTA_MEASURES: Final = (
+    *MEASURES,
+    *("code_us", "http_requests", "http_bytes", "plugin_invocations", UNITS, "unpriced_plugins"),
+)
+"""All that limits can count, and what it lacks."""
 
 Values = Mapping[str, int]
 """A number for each measure."""
@@ -66,7 +73,12 @@ def whole(text: str) -> int:
 
 def amount(measure: str, value: int) -> Decimal:
     """A number of a measure for people and for JSON: US dollars for costs."""
-    return Decimal(value).scaleb(-COST_SCALE, _EXACT) if measure == COST else Decimal(value)
+    return Decimal(value).scaleb(-COST_SCALE, _EXACT) if measure in (COST, UNITS) else Decimal(value)
+
+
+def number(measure: str, text: str) -> int:
+    """A number of a measure as the engine wrote it."""
+    return whole(text) if measure.endswith((COST, UNITS)) else int(text)
 
 
 def compare(pair: str, place: Place, left: Values, right: Values, measures: Sequence[str]) -> list[Gap]:

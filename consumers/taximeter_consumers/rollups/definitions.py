@@ -216,5 +216,57 @@ CHARGES: Final = Rollup(
     volatile=True,
 )
 
+_EXPRESSIONS: Final = dict(MEASURES)
+# What limits can count, and what sums of it lack. Few, because each costs every tick.
+QUOTA_MEASURES: Final[tuple[Column, ...]] = (
+    *(
+        (name, _EXPRESSIONS[name])
+        for name in ("events", "executions", "input_tokens", "output_tokens", "total_tokens", "http_requests")
+    ),
+    ("code_us", "sumIf(duration_us, node_type = 'code')"),
+    ("http_bytes", "sum(http_bytes_out + http_bytes_in)"),
+    *(
+        (name, _EXPRESSIONS[name])
+        for name in (
+            "plugin_invocations",
+            "custom_units",
+            "cost_usd",
+            "unpriced_calls",
+            "unmeasured_calls",
+            "unpriced_plugins",
+        )
+    ),
+)
+QUOTA_USAGE: Final = Rollup(
+    name="quota_usage",
+    key=(
+        _ACCOUNT,
+        _MINUTE,
+        ("project_id", "project_id"),
+        ("user_id", "user_id"),
+        ("key_id", "tags['key_id']"),
+    ),
+    attributes=(),
+    scope="windows",
+    window=_MINUTE,
+    only="context != 'system'",
+    measures=QUOTA_MEASURES,
+)
+TRANSACTION_USAGE: Final = Rollup(
+    name="transaction_usage",
+    key=(_ACCOUNT, ("transaction_id", "transaction_id"), _MINUTE),
+    attributes=(),
+    scope="windows",
+    window=_MINUTE,
+    only="transaction_id != '' AND context != 'system'",
+    measures=QUOTA_MEASURES,
+)
+
 # In any order: a tick finds where a run's events lie from what earlier ticks stored and from its own rows.
-ROLLUPS: Final = (RUN_COSTS, NODE_COSTS, MODEL_COSTS, USAGE_BY_SUBJECT, CHARGES)
+IN_ANY_ORDER: Final = (RUN_COSTS, NODE_COSTS, MODEL_COSTS, USAGE_BY_SUBJECT, CHARGES, QUOTA_USAGE)
+# A quota takes off a hold what its events show, and counts it as used instead. Were a transaction shown before its use
+# is in the sums, it would be neither held nor used for a moment, and more could be granted than there is. So a tick
+# reads the events of transactions before it reads any others, and shows what it read when all the others are written.
+# Whoever asks reads what transactions show before the sums.
+AFTER_ALL_OTHERS: Final = TRANSACTION_USAGE
+ROLLUPS: Final = (*IN_ANY_ORDER, AFTER_ALL_OTHERS)

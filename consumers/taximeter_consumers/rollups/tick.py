@@ -25,14 +25,16 @@ from taximeter_consumers.rollups.batches import (
     mark_rolled_up,
     new_batches,
 )
-from taximeter_consumers.rollups.definitions import ROLLUPS
+from taximeter_consumers.rollups.definitions import AFTER_ALL_OTHERS, IN_ANY_ORDER, ROLLUPS
 from taximeter_consumers.rollups.recompute import (
     begin,
     begin_repriced,
     erase_older,
     next_version,
+    read_ahead,
     recompute,
     rows_of,
+    show,
 )
 from taximeter_consumers.rollups.repriced import by_new_book, by_rerating, last_book, mark_book, mark_rerated, steps
 
@@ -118,7 +120,8 @@ def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
         last = step.rows[-1]
         batches, records = batches + done.batches, records + done.records
     if first_version is not None:
-        for rollup in ROLLUPS:
+        # What transactions show goes first, as it comes last: it must never be more than the sums have.
+        for rollup in reversed(ROLLUPS):
             erase_older(clickhouse, rollup, first_version)
     # What changed meanwhile is left to the next tick.
     mark_book(clickhouse, book, next_version(clickhouse))
@@ -164,8 +167,14 @@ def _recompute_all(clickhouse: ClickHouse, begun: Callable[[Book], Work]) -> Wor
         book = current_book(clickhouse)
         work = begun(book)
         failpoints.reached("aggregate.after_begin")
+        if work.has_transactions:
+            # Read before the others and shown after them: events that are stored meanwhile are in the use that quotas
+            # sum up, and not in what transactions show.
+            read_ahead(clickhouse, AFTER_ALL_OTHERS, work)
         # They may run in any order. Most of a small recompute is planning, which the server does on one core.
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollup") as threads:
-            list(threads.map(partial(recompute, clickhouse, work=work), ROLLUPS))
+            list(threads.map(partial(recompute, clickhouse, work=work), IN_ANY_ORDER))
+        if work.has_transactions:
+            show(clickhouse, AFTER_ALL_OTHERS, work)
         if current_book(clickhouse) == book:
             return work
