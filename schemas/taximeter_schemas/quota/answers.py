@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from taximeter_schemas.errors import Poison
 from taximeter_schemas.quota.limits import Action, OnOutage, Window
+
+# The least limit has 18 decimal places, and what is used of it may have far more digits than that.
+_EXACT: Final = Context(prec=120)
 
 
 class Status(StrEnum):
@@ -65,8 +69,8 @@ class Standing(BaseModel):
     @property
     def percent(self) -> Decimal:
         """Of what may be used, how much is: to two places, rounded down, so that 100 means used up."""
-        most = self.limit + self.added
-        return (self.used * 10_000 // most) / 100
+        most = _EXACT.add(self.limit, self.added)
+        return _EXACT.divide(_EXACT.divide_int(_EXACT.multiply(self.used, 10_000), most), 100)
 
 
 class HoldShown(BaseModel):

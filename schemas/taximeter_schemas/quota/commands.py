@@ -116,7 +116,8 @@ class Facts(BaseModel):
     """What ClickHouse said at `as_of` of a root and some of its levels (Unix microseconds). Older ones than those that
     are known change nothing.
 
-    `visible`: what of each transaction the usage includes; read before it, so that the usage includes no less.
+    `visible`: what of each transaction the usage includes; read before it, so that the usage includes no less. Where it
+    is too much for one record, it follows (`more`) in records as of the same moment that name no levels.
     `complete_until`: every event that Kafka had before is in it. `unavailable`: ClickHouse did not answer; who waits
     for these levels is told so. `moved_to`: account to the root under which it is decided by now.
     """
@@ -131,6 +132,7 @@ class Facts(BaseModel):
     visible: Mapping[str, Mapping[str, Decimal]] = {}
     unavailable: tuple[str, ...] = ()
     moved_to: Mapping[str, str] = {}
+    more: bool = False
 
 
 Asked = Reserve | Confirm | Release | Extend | Show | Quote

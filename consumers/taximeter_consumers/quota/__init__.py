@@ -1,0 +1,1 @@
+"""Quotas: what may be used, what is held, and who decides it."""

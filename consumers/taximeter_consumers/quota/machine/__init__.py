@@ -1,0 +1,1 @@
+"""Decisions: a pure function of the log of commands."""
