@@ -48,7 +48,16 @@ INVOICE: Final = (
     "invoice.before_issue",  # it is made and not stored
     "invoice.after_issue",  # it is stored
 )
-POINTS: Final = frozenset({*INVOICE, *REPRICE, *SINK, *AGGREGATE})
+QUOTA: Final = (
+    "quota.restored",  # a partition was taken over, nothing of it is decided yet
+    "quota.after_apply",  # a command is decided, nobody knows
+    "quota.after_reply",  # its caller is answered, no checkpoint has it
+    "quota.before_checkpoint",  # the checkpoint is made up, nothing is written
+    "quota.in_transaction",  # state and alerts are written, the offsets are not
+    "quota.before_commit",  # all is written, the transaction is open
+    "quota.after_checkpoint",  # the transaction is committed, the loop does not know
+)
+POINTS: Final = frozenset({*INVOICE, *REPRICE, *SINK, *AGGREGATE, *QUOTA})
 
 
 @dataclass(frozen=True)

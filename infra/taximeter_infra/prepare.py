@@ -1,4 +1,4 @@
-"""What happens once the stack answers: topics, tables and the price book, so that every command finds its place."""
+"""What happens once the stack answers: topics, tables, prices, example plans: every command finds its place."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from taximeter_consumers.clickhouse import connect
 from taximeter_consumers.pricing.sync import load_book
+from taximeter_consumers.quota.plans.setting_rows import load_shipped_plans
 from taximeter_infra.migrate import migrate, single_server
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicSettings
@@ -22,3 +23,4 @@ def prepare(addresses: StackAddresses) -> None:
     migrate(clickhouse, single_server())
     with closing(connect(clickhouse)) as connection:
         load_book(connection)
+        load_shipped_plans(connection)

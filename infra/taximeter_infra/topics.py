@@ -1,6 +1,8 @@
 """The topics: created where they are missing, left alone where they exist.
 
 Brokers stamp records with the time of arrival (`LogAppendTime`), so an event with an old date is never deleted early.
+The state of quotas is compacted: the last record of each key stays for ever, so that whoever takes a partition over
+finds it whole; a tombstone stays far longer than a take-over takes.
 A broker that refuses these settings gets the topics without them, and the report says which it refused.
 Two runs at once, and a run after a crash, are safe: what exists is taken as it is.
 """
@@ -30,17 +32,21 @@ DEAD_LETTER_PARTITIONS = 3
 DEAD_LETTER_RETENTION_DAYS = 90
 # A dead letter is its record and some headers, so it must be allowed more than the events are (1 MiB by default).
 DEAD_LETTER_BYTES = 16 * 2**20
+ALERT_PARTITIONS = 3
+# Facts of a root with many levels, and what is known of a level that counts many windows.
+QUOTA_BYTES = 8 * 2**20
 _TIMEOUT_SECONDS = 15.0
-_HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
+_HOUR_MS = 60 * _MINUTE_MS
 
 _REFUSED: Final = {KafkaError.INVALID_CONFIG, KafkaError.INVALID_REQUEST, KafkaError.UNSUPPORTED_VERSION}
 _MENDS: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to create topics, or let somebody create them who may",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user to create topics, or let somebody create them who may",
-    KafkaError.INVALID_PARTITIONS: "choose another TAXIMETER_TOPIC_PARTITIONS",
+    KafkaError.INVALID_PARTITIONS: "choose another TAXIMETER_TOPIC_PARTITIONS or TAXIMETER_TOPIC_QUOTA_PARTITIONS",
     KafkaError.INVALID_REPLICATION_FACTOR: "set default.replication.factor of the brokers to what they can hold",
     KafkaError.POLICY_VIOLATION: "create the topics by the rules of this cluster; Taximeter takes them as they are",
-    KafkaError.TOPIC_EXCEPTION: "choose another name in TAXIMETER_TOPIC_EVENTS or TAXIMETER_TOPIC_DEAD_LETTERS",
+    KafkaError.TOPIC_EXCEPTION: "choose another name: look at the TAXIMETER_TOPIC_* variables",
     KafkaError._AUTHENTICATION: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",  # noqa: SLF001 - librdkafka's name
     KafkaError.SASL_AUTHENTICATION_FAILED: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
 }
@@ -77,29 +83,55 @@ class TopicState:
     records: int
     timestamp_type: str
     retention_ms: str
+    cleanup_policy: str
 
 
 def wanted(topics: TopicSettings) -> list[TopicSpec]:
     """The topics of the pipeline."""
-
-    def config(hours: int) -> dict[str, str]:
-        return {
-            "cleanup.policy": "delete",
-            "message.timestamp.type": "LogAppendTime",
-            "retention.ms": str(hours * _HOUR_MS),
-        }
-
+    letters = {
+        **_kept(max(topics.retention_hours, DEAD_LETTER_RETENTION_DAYS * 24)),
+        "max.message.bytes": str(DEAD_LETTER_BYTES),
+    }
     return [
-        TopicSpec(topics.events, topics.partitions, config(topics.retention_hours)),
-        TopicSpec(
-            topics.dead_letters,
-            DEAD_LETTER_PARTITIONS,
-            {
-                **config(max(topics.retention_hours, DEAD_LETTER_RETENTION_DAYS * 24)),
-                "max.message.bytes": str(DEAD_LETTER_BYTES),
-            },
-        ),
+        TopicSpec(topics.events, topics.partitions, _kept(topics.retention_hours)),
+        TopicSpec(topics.dead_letters, DEAD_LETTER_PARTITIONS, letters),
+        *_wanted_for_quotas(topics),
     ]
+
+
+def _wanted_for_quotas(topics: TopicSettings) -> list[TopicSpec]:
+    largest = {"max.message.bytes": str(QUOTA_BYTES)}
+    answers = {
+        **_kept(1),
+        # Who asked has long given up. A segment is deleted only when it is closed.
+        "retention.ms": str(10 * _MINUTE_MS),
+        "segment.ms": str(5 * _MINUTE_MS),
+        "segment.bytes": str(64 * 2**20),
+    }
+    state = {
+        "cleanup.policy": "compact",
+        "message.timestamp.type": "LogAppendTime",
+        # Only closed segments are compacted, so they must close soon: a take-over reads all that is left.
+        "segment.bytes": str(16 * 2**20),
+        "segment.ms": str(10 * _MINUTE_MS),
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": str(20 * _MINUTE_MS),
+        "delete.retention.ms": str(_HOUR_MS),
+    }
+    return [
+        TopicSpec(topics.quota_commands, topics.quota_partitions, _kept(7 * 24) | largest),
+        TopicSpec(topics.quota_answers, topics.quota_partitions, answers | largest),
+        TopicSpec(topics.quota_state, topics.quota_partitions, state | largest),
+        TopicSpec(topics.alerts, ALERT_PARTITIONS, _kept(30 * 24)),
+    ]
+
+
+def _kept(hours: int) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(hours * _HOUR_MS),
+    }
 
 
 def ensure_topics(kafka: KafkaSettings, topics: TopicSettings) -> TopicsReport:
@@ -196,4 +228,5 @@ def _describe(admin: AdminClient, name: str, partitions: int) -> TopicState:
         ends["high"] - ends["low"],
         setting.get("message.timestamp.type") or "unknown",
         setting.get("retention.ms") or "unknown",
+        setting.get("cleanup.policy") or "unknown",
     )

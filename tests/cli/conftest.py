@@ -40,7 +40,12 @@ def on_kafka(
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka_settings.bootstrap_servers)
     monkeypatch.setenv("TAXIMETER_TOPIC_EVENTS", topic_names.events)
     monkeypatch.setenv("TAXIMETER_TOPIC_DEAD_LETTERS", topic_names.dead_letters)
+    monkeypatch.setenv("TAXIMETER_TOPIC_QUOTA_COMMANDS", topic_names.commands)
+    monkeypatch.setenv("TAXIMETER_TOPIC_QUOTA_ANSWERS", topic_names.answers)
+    monkeypatch.setenv("TAXIMETER_TOPIC_QUOTA_STATE", topic_names.state)
+    monkeypatch.setenv("TAXIMETER_TOPIC_ALERTS", topic_names.alerts)
     monkeypatch.setenv("TAXIMETER_TOPIC_PARTITIONS", "2")
+    monkeypatch.setenv("TAXIMETER_TOPIC_QUOTA_PARTITIONS", "2")
     return topic_names
 
 

@@ -23,15 +23,24 @@ def test_topics_are_created_once(taximeter: Taximeter, on_kafka: TopicNames) -> 
     """Missing, created, there: with arrival stamps, so that old-dated events are not deleted early."""
     assert taximeter("topics", "describe").exit_code == 1
     first = json.loads(taximeter("topics", "create", "--json").stdout)
-    assert first == {"created": [on_kafka.events, on_kafka.dead_letters], "existing": [], "refused": {}}
+    of_quotas = [on_kafka.commands, on_kafka.answers, on_kafka.state, on_kafka.alerts]
+    assert first == {"created": [on_kafka.events, on_kafka.dead_letters, *of_quotas], "existing": [], "refused": {}}
     second = json.loads(taximeter("topics", "create", "--json").stdout)
     assert second["existing"] == first["created"]
     described = json.loads(taximeter("topics", "describe", "--json").stdout)["topics"]
     assert [(topic["name"], topic["partitions"], topic["records"]) for topic in described] == [
         (on_kafka.events, 2, 0),
         (on_kafka.dead_letters, 3, 0),
+        (on_kafka.commands, 2, 0),
+        (on_kafka.answers, 2, 0),
+        (on_kafka.state, 2, 0),
+        (on_kafka.alerts, 3, 0),
     ]
     assert {topic["timestamp_type"] for topic in described} == {"LogAppendTime"}
+    assert [topic["name"] for topic in described if topic["cleanup_policy"] == "compact"] == [on_kafka.state]
+    assert f"{on_kafka.state}: 2 partitions, 0 records, LogAppendTime, the last of each key is kept" in (
+        taximeter("topics", "describe").stdout
+    )
 
 
 def test_simulated_events_come_back(taximeter: Taximeter, on_kafka: TopicNames, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from taximeter_infra.cli.reach import clickhouse_place
@@ -97,5 +98,7 @@ def settings_of(kind: type[S], given: Mapping[str, Any]) -> S:
         first = error.errors(include_input=False)[0]
         name = f"{prefix}{first['loc'][0]}".upper() if first["loc"] else prefix
         raise Misconfigured(f"{name} is not usable: {first['msg']}", mend=f"correct or unset {name}") from None
-    except SettingsError:
-        raise Misconfigured(f"a variable of {prefix}* is not valid JSON", mend=f"look at {prefix}OPTIONS") from None
+    except SettingsError as wrong:
+        named = re.search(r'field "(\w+)"', str(wrong))
+        name = f"{prefix}{named[1] if named else 'OPTIONS'}".upper()
+        raise Misconfigured(f"a variable of {prefix}* is not valid JSON", mend=f"look at {name}") from None

@@ -20,7 +20,8 @@ def migrate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text")] = False,
 ) -> None:
-    """Create or update the database; what was applied before is left alone. Then load the price book's new rates.
+    """Create or update the database; what was applied before is left alone. Then load the price book's new rates and
+    the example plans of quotas.
 
     \b
     Examples:
@@ -29,6 +30,7 @@ def migrate(
       CLICKHOUSE_URL=https://user:password@ch.internal:8443 taximeter migrate --cluster main
     """
     from taximeter_consumers.pricing.sync import load_book
+    from taximeter_consumers.quota.plans.setting_rows import load_shipped_plans
     from taximeter_infra import migrate as migrations
     from taximeter_infra.cli import context
 
@@ -36,16 +38,17 @@ def migrate(
     open_clickhouse(settings, database="default").close()
     engines = migrations.single_server() if cluster is None else migrations.cluster(cluster)
     applied = migrations.migrate(settings, engines, dry_run=dry_run)
-    rates = 0
+    rates, plans = 0, 0
     if not dry_run:
         clickhouse = open_clickhouse(settings)
         try:
-            rates = load_book(clickhouse)
+            rates, plans = load_book(clickhouse), load_shipped_plans(clickhouse)
         finally:
             clickhouse.close()
     names = [migration.name for migration in applied]
     if as_json:
         outcome = {"database": settings.database, "dry_run": dry_run, "migrations": names, "rates_added": rates}
+        outcome["plans_added"] = plans
         typer.echo(json.dumps(outcome, indent=2))
         return
     for name in names:
@@ -54,6 +57,8 @@ def migrate(
         typer.echo(f"{settings.database} is up to date")
     if rates:
         typer.echo(f"added {rates} rates to the price book")
+    if plans:
+        typer.echo(f"added {plans} example plans: taximeter quota plans")
 
 
 def register(app: typer.Typer) -> None:

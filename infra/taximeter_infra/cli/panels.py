@@ -11,4 +11,5 @@ class Panel:
     STACK: Final = "Servers on this machine"
     PIPELINE: Final = "From events to costs"
     ANSWERS: Final = "What happened, and what it cost"
+    QUOTAS: Final = "Quotas: who may use how much"
     MONEY: Final = "Prices, invoices and proof"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import asking_kafka
+
+if TYPE_CHECKING:
+    from taximeter_infra.topics import TopicState
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text")]
 topics = typer.Typer(no_args_is_help=True, help="Create the pipeline's Kafka topics, or show them as they are.")
@@ -67,12 +70,16 @@ def describe(as_json: JsonOption = False) -> None:
         for state in states:
             typer.echo(
                 f"{state.name}: {state.partitions} partitions, {state.records:,} records,"
-                f" {state.timestamp_type}, {kept_for(state.retention_ms)}"
+                f" {state.timestamp_type}, {_kept(state)}"
             )
         for name in missing:
             typer.echo(f"{name} is missing; create it with `taximeter topics create`", err=True)
     if missing:
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _kept(state: TopicState) -> str:
+    return "the last of each key is kept" if state.cleanup_policy == "compact" else kept_for(state.retention_ms)
 
 
 def kept_for(retention_ms: str) -> str:

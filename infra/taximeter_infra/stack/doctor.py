@@ -88,7 +88,12 @@ def judge_broker(wish: BrokerWish, machine: Machine) -> Finding:
         return Finding("broker", "fail", error.problem, error.mend)
     if broker == "kafka":
         return Finding("broker", "ok", "Apache Kafka")
-    return Finding("broker", "warn", "Tansu, in memory: it forgets on restart", "install Java 17 and Maven")
+    return Finding(
+        "broker",
+        "warn",
+        "Tansu, in memory: it forgets on restart, and has no transactions, which quotas need",
+        "install Java 17 and Maven",
+    )
 
 
 def judge_port(name: str, port: int, free: bool, running: bool) -> Finding:

@@ -1,0 +1,1 @@
+"""Crossings of thresholds, told outside: lines and webhooks."""

@@ -1,0 +1,1 @@
+"""The process: from Kafka to decisions, answers and checkpoints."""

@@ -1,0 +1,1 @@
+"""What ClickHouse knows of use, and how quotas stand there for analysts."""
