@@ -25,6 +25,8 @@ class Subject(TypedDict, total=False):
     transaction_id: str | None
     context: Context | str | None
     tags: Mapping[str, str] | None
+    key_id: str | None
+    """The name of the API key by which the customer came, never the key itself; it becomes the tag `key_id`."""
 
 
 class RunWords(Subject, total=False):
@@ -51,7 +53,9 @@ _RULES: Mapping[str, accept.Rule] = {
     "transaction_id": accept.text,
     "context": Context,
     "tags": accept.texts,
+    "key_id": accept.text,
 }
+KEY_TAG = "key_id"
 
 # A run inside a run works for the same customer unless it says otherwise.
 _INHERITED = ("account_id", "user_id", "project_id", "thread_id", "transaction_id", "context", "tags")
@@ -67,4 +71,11 @@ def attribute(
     inherited = {name: enclosing[name] for name in _INHERITED if enclosing.get(name)}
     if enclosing.get("run_id"):
         inherited["parent_run_id"] = enclosing["run_id"]
-    return {**defaults, **inherited, **accept.take(words, _RULES, faults, "run")}
+    said = accept.take(words, _RULES, faults, "run")
+    key = said.pop(KEY_TAG, None)
+    attribution = {**defaults, **inherited, **said}
+    tags = attribution.get("tags") or {}
+    if key is None and KEY_TAG not in tags:
+        # Own tags take the place of inherited ones; by whose key the customer came stays the same.
+        key = (enclosing.get("tags") or defaults.get("tags") or {}).get(KEY_TAG)
+    return attribution | {"tags": {**tags, KEY_TAG: key}} if key else attribution

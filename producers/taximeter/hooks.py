@@ -70,15 +70,21 @@ class NodeHooks:
 
     @guarded
     def on_node_started(
-        self, run_id: str, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = ""
-    ) -> None:
-        """Start an attempt. It also becomes the current node of the calling context, until it ends."""
+        self, run_id: str, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = "",
+        transaction_id: str | None = None,
+    ) -> None:  # fmt: skip
+        """Start an attempt. It also becomes the current node of the calling context, until it ends.
+
+        `transaction_id` is what a quota reservation for it was given; unless given it is the run's.
+        """
         with self._table():
             open_run = self._known(run_id)
             key = (node_id, attempt)
             if open_run.nodes.get(key) is not None:
                 raise ValueError("the node attempt was started before")
-            node = open_run.run.node(node_id, node_type=node_type, attempt=attempt, agent_name=agent_name)
+            node = open_run.run.node(
+                node_id, node_type=node_type, attempt=attempt, agent_name=agent_name, transaction_id=transaction_id
+            )
             self._entries += key not in open_run.nodes
             open_run.nodes[key] = node
         node.start()
@@ -198,10 +204,13 @@ class AsyncNodeHooks:
         self._hooks.on_run_started(run_id, **words)
 
     async def on_node_started(
-        self, run_id: str, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = ""
-    ) -> None:
+        self, run_id: str, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = "",
+        transaction_id: str | None = None,
+    ) -> None:  # fmt: skip
         """See NodeHooks."""
-        self._hooks.on_node_started(run_id, node_id, node_type=node_type, attempt=attempt, agent_name=agent_name)
+        self._hooks.on_node_started(
+            run_id, node_id, node_type=node_type, attempt=attempt, agent_name=agent_name, transaction_id=transaction_id
+        )
 
     async def on_node_completed(
         self, run_id: str, node_id: str, *, attempt: int = 1, outcome: Outcome | str | None = None,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from taximeter import current
+from taximeter import accept, current
 from taximeter.accept import INT32, TEXT
 from taximeter.attribution import Attribution
+from taximeter.carrying import Carrying
 from taximeter.emission import Outlet
 from taximeter.faults import Faults, guarded, guarded_else
 from taximeter.holding import Holding
@@ -38,6 +39,11 @@ class Run:
         return self._outlet.faults
 
     @property
+    def outlet(self) -> Outlet:
+        """Where its nodes hand over what they used."""
+        return self._outlet
+
+    @property
     def loose(self) -> Node:
         """Where use inside the run but outside its nodes is recorded: each record is an event of kind usage."""
         if self._loose is None:
@@ -48,11 +54,17 @@ class Run:
         return Node(self, self._outlet, NodeFacts())
 
     @guarded_else(_nameless)
-    def node(self, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = "") -> Node:
+    def node(
+        self, node_id: str, *, node_type: str = "", attempt: int = 1, agent_name: str = "",
+        transaction_id: str | None = None,
+    ) -> Node:  # fmt: skip
         """One attempt of a node. Nothing happens before its block is entered; then it emits exactly once, at its end.
 
         `attempt` is 1 for the first try. `node_type` is ai, http, code, plugin, or the executor's own word.
+        `transaction_id` is what a quota reservation for this attempt was given; unless given it is the run's.
         """
+        if transaction_id is not None:
+            return self._in_transaction(transaction_id, NodeFacts(node_id, node_type, attempt, agent_name))
         if type(node_id) is type(node_type) is type(agent_name) is str and type(attempt) is int:
             texts = node_id + node_type + agent_name
             if texts.isascii() and len(texts) <= TEXT and 0 <= attempt <= INT32:
@@ -60,6 +72,10 @@ class Run:
                 return Node(self, self._outlet, (node_id, node_type, attempt, agent_name))
         words = {"node_id": node_id, "node_type": node_type, "attempt": attempt, "agent_name": agent_name}
         return Node(self, self._outlet, node_facts(words, self.faults))
+
+    def _in_transaction(self, transaction_id: str, facts: NodeFacts) -> Node:
+        outlet = Carrying(self._outlet, {**self.attribution, "transaction_id": accept.text(transaction_id)})
+        return Node(self, outlet, node_facts(facts._asdict(), self.faults))
 
     @guarded
     def _enter(self) -> None:

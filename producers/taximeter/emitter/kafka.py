@@ -90,7 +90,7 @@ class KafkaTransport:
 
     def _make(self) -> Producer:
         # librdkafka would otherwise write to the host's standard error, once for every failed connection.
-        quiet = _QuietLogger(self._faults)
+        quiet = QuietLogger(self._faults)
         return self._library.Producer(
             {**_DEFAULTS, **self._settings.client_config(), "error_cb": self._on_error}, logger=quiet
         )
@@ -157,7 +157,7 @@ class KafkaTransport:
         self._broken = False
 
 
-class _QuietLogger(logging.Logger):
+class QuietLogger(logging.Logger):
     """Passes librdkafka's lines to our log, one a minute."""
 
     def __init__(self, faults: Faults) -> None:
