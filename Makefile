@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup clean chaos chaos-long
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota clean chaos chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +55,12 @@ bench-sdk: setup ## A metered node on the caller's thread, and the encoder, agai
 bench-rollup: setup ## A tick that touches 1,000 runs, over 50 million stored events against one million (ARGS="--rows 10000000")
 	$(BIN)/python -m bench.rollup $(ARGS)
 
-chaos: setup ## Break the pipeline in every way, 20 seeds each, and prove that no number changes (ARGS="--fault zombie")
-	@faults=0; $(BIN)/python -m chaos --seeds 20 $(ARGS) || faults=$$?; $(BIN)/python -m chaos --mutations && exit $$faults
+bench-quota: setup ## A quota check in-process, a reservation against one round trip and Redis, overdrawing (ARGS="--rounds 5")
+	$(BIN)/python -m bench.quota $(ARGS)
+
+chaos: setup ## Break everything in every way, 20 seeds each, and prove that no number changes (FAULTS=quota, ARGS="--fault zombie")
+	@faults=0; $(BIN)/python -m chaos --seeds 20 $(if $(FAULTS),--group $(FAULTS)) $(ARGS) || faults=$$?; \
+		$(if $(filter quota,$(FAULTS)),true,$(BIN)/python -m chaos --mutations) && exit $$faults
 
 chaos-long: setup ## The same with longer runs, 1,000 of them
 	$(BIN)/python -m chaos --long $(ARGS)
