@@ -106,6 +106,8 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
     """The runs that the options ask for."""
     known = all_faults()
     chosen = [known[name] for name in options.fault or known]
+    if options.group:
+        chosen = [fault for fault in chosen if fault.group == options.group]
     first, count = (options.seed, 1) if options.seed is not None else (1, options.seeds)
     if options.long and options.seed is None:
         count = -(-_LONG_RUNS // len(chosen))
@@ -119,6 +121,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options; ends the process with code 2 and the reason when they make no sense."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Break the pipeline and prove it exact.")
     parser.add_argument("--fault", action="append", metavar="NAME", help="this fault only; may be given again")
+    groups = sorted({fault.group for fault in all_faults().values()})
+    parser.add_argument("--group", choices=groups, help="the faults of this group only")
     parser.add_argument("--seeds", type=int, default=1, help="so many seeds of each fault, from 1 on [default: 1]")
     parser.add_argument("--seed", type=int, help="this seed only")
     parser.add_argument("--long", action="store_true", help="longer runs; without --seed 1,000 of them in all")

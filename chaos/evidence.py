@@ -13,12 +13,21 @@ from chaos.joining import with_metered
 from chaos.journal import Entry, Written
 from chaos.meter_journal import Metered, read_metered
 from chaos.price_changes import PriceChange
+from chaos.quota.evidence import QuotaEvidence, gather_quotas
 from chaos.topic_log import Place, Record, read_topic
 from chaos.truth import Row, micros
 from chaos.world import World
 from taximeter_schemas.errors import Retryable
 
-ROLLUPS: Final = ("run_costs", "node_costs", "model_costs", "usage_by_subject", "charges")
+ROLLUPS: Final = (
+    "run_costs",
+    "node_costs",
+    "model_costs",
+    "usage_by_subject",
+    "charges",
+    "quota_usage",
+    "transaction_usage",
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class Evidence:
     invoices: Sequence[Row] = ()
     invoice_lines: Sequence[Row] = ()
     billed: Sequence[str] = ()
+    # What was asked of quotas and answered; None where the fault is about something else.
+    quotas: QuotaEvidence | None = None
 
     @property
     def entries(self) -> list[Entry]:
@@ -144,6 +155,7 @@ def gather(world: World) -> Evidence:
         invoices=ask.records("SELECT * EXCEPT (lines) FROM invoices"),
         invoice_lines=ask.records("SELECT * FROM invoice_lines"),
         billed=tuple(world.billed),
+        quotas=gather_quotas(world.kafka, world.topics, world.quotas) if world.quotas.limits else None,
     )
 
 

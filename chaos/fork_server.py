@@ -30,6 +30,8 @@ PR_SET_PDEATHSIG: Final = 1
 _LOADED: Final = (
     "chaos.executor",
     "chaos.metered",
+    "chaos.quota.gates",
+    "chaos.quota.reservers",
     "chaos.world",
     "taximeter_infra.cli.app",
     "taximeter_infra.logs",
@@ -41,6 +43,7 @@ _LOADED: Final = (
     "taximeter_consumers.billing",
     "taximeter_consumers.conservation",
     "taximeter_consumers.reprice",
+    "taximeter_consumers.quota.service.service",
     "taximeter_infra.simulate.generator",
     "confluent_kafka.admin",
 )

@@ -28,6 +28,8 @@ class Metered:
     dropped: frozenset[int] = frozenset()
     spooled: frozenset[bytes] = frozenset()
     counters: Mapping[str, Any] | None = None
+    # Numbers of nodes that a gate did not let start.
+    refused: frozenset[int] = frozenset()
 
 
 class MeterJournal:
@@ -44,6 +46,10 @@ class MeterJournal:
     def dropped(self, numbers: Sequence[int]) -> None:
         """The SDK took none of these."""
         self._add([{"dropped": list(numbers)}])
+
+    def refused(self, number: int) -> None:
+        """The gate said no."""
+        self._add([{"refused": [number]}])
 
     def spooled(self, values: Iterable[bytes]) -> None:
         """The spool has accepted these."""
@@ -66,6 +72,7 @@ def read_metered(path: Path) -> Metered:
     text = path.read_bytes() if path.exists() else b""
     nodes: dict[int, NodeUse] = {}
     dropped: set[int] = set()
+    refused: set[int] = set()
     spooled: set[bytes] = set()
     counters: Mapping[str, Any] | None = None
     for line in text[: text.rfind(b"\n") + 1].splitlines():
@@ -74,6 +81,7 @@ def read_metered(path: Path) -> Metered:
             node = NodeUse.of_json(said["node"])
             nodes[node.number] = node
         dropped |= set(said.get("dropped", ()))
+        refused |= set(said.get("refused", ()))
         spooled |= {base64.b64decode(value) for value in said.get("spooled", ())}
         counters = said.get("counters", counters)
-    return Metered(path.stem, nodes, frozenset(dropped), frozenset(spooled), counters)
+    return Metered(path.stem, nodes, frozenset(dropped), frozenset(spooled), counters, frozenset(refused))

@@ -22,6 +22,7 @@ from typing import Final
 from chaos.meter_journal import MeterJournal
 from chaos.nodes import carried_out, drawn
 from taximeter import Meter
+from taximeter.quota import QuotaGate
 from taximeter.spool import Spool
 
 _GROUP: Final = 20
@@ -49,6 +50,7 @@ def main(argv: Sequence[str]) -> int:
     journal = MeterJournal(options.journal)
     watch_spool(journal)
     meter = Meter.from_environment()
+    gate = QuotaGate.from_environment() if options.gate else None
     nodes = drawn(options.seed, options.journal.stem)
     began, sent = time.monotonic(), 0
     while not told.is_set():
@@ -58,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         group = list(islice(nodes, _GROUP))
         journal.nodes(group)
         dropped, before = [], meter.counters().dropped
-        for node in carried_out(meter, group):
+        for node in carried_out(meter, group, gate, journal.refused):
             after = meter.counters().dropped
             # Only what no room was found for: the rest is counted on another thread, and was accepted.
             if after.get("full", 0) > before.get("full", 0):
@@ -68,6 +70,8 @@ def main(argv: Sequence[str]) -> int:
             journal.dropped(dropped)
         sent += len(group)
         told.wait(max(0.0, began + sent / options.rate - time.monotonic()))
+    if gate is not None:
+        gate.close()
     meter.close(options.close_seconds)
     journal.closed(asdict(meter.counters()))
     return 0
@@ -79,6 +83,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--rate", type=float, default=0.0, help="nodes a second; 0: none, it only empties the spool")
     parser.add_argument("--close-seconds", type=float, default=10.0, help="how long closing waits for the broker")
+    parser.add_argument("--gate", action="store_true", help="every node asks a quota gate first")
     return parser.parse_args(argv)
 
 

@@ -7,14 +7,16 @@ id, its time and its duration) is not known beforehand; everything that is bille
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 from typing import Any, Final, Self
 
 from taximeter import Meter
+from taximeter.node import Node
+from taximeter.quota import Denied, QuotaGate
 from taximeter.run import Run
 from taximeter_infra.simulate.catalogue import MODELS
 
@@ -34,6 +36,12 @@ class NodeUse:
     ai: Sequence[Mapping[str, Any]]
     http: Mapping[str, int]
     fails: bool = False
+
+    @property
+    def amounts(self) -> dict[str, int]:
+        """What a quota must have room for."""
+        tokens = sum(int(call["input_tokens"]) + int(call["output_tokens"]) for call in self.ai)
+        return {"total_tokens": tokens, "executions": 1}
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -83,13 +91,24 @@ def _call(rng: Random, provider: str, model: str) -> dict[str, Any]:
     return {"provider": provider, "model": model, **tokens, **cost}
 
 
-def carried_out(meter: Meter, nodes: Sequence[NodeUse]) -> Iterator[NodeUse]:
-    """Runs the nodes, and gives each back once the meter has been told of its end."""
+def carried_out(
+    meter: Meter,
+    nodes: Sequence[NodeUse],
+    gate: QuotaGate | None = None,
+    refused: Callable[[int], None] = lambda _: None,
+) -> Iterator[NodeUse]:
+    """Runs the nodes, and gives each back once the meter has been told of its end. With a `gate` each asks first."""
     for words, group in itertools.groupby(nodes, key=lambda node: dict(node.run)):
         with meter.run(**words) as run:
             for use in group:
-                with suppress(_NodeFailed):
-                    _carry_out(run, use)
+                node_type = "ai" if use.ai else "http"
+                try:
+                    with _started(run, use, node_type, gate) as node:
+                        _carry_out(node, use)
+                except _NodeFailed:
+                    pass
+                except Denied:
+                    refused(use.number)
                 yield use
 
 
@@ -97,15 +116,25 @@ class _NodeFailed(Exception):
     """What a failing node raises."""
 
 
-def _carry_out(run: Run, use: NodeUse) -> None:
-    with run.node(use.node_id, node_type="ai" if use.ai else "http") as node:
-        node.describe(description=use.node_id * 8)
-        node.http(**use.http)
-        for call in use.ai:
-            cost = call.get("reported_cost")
-            node.ai(**{**call, **({"reported_cost": Decimal(cost)} if cost else {})})
-        if use.fails:
-            raise _NodeFailed
+@contextmanager
+def _started(run: Run, use: NodeUse, node_type: str, gate: QuotaGate | None) -> Iterator[Node]:
+    if gate is None:
+        with run.node(use.node_id, node_type=node_type) as node:
+            yield node
+        return
+    with gate.metered_node(use.node_id, use.amounts, node_type=node_type, run=run) as block:
+        assert block.node is not None
+        yield block.node
+
+
+def _carry_out(node: Node, use: NodeUse) -> None:
+    node.describe(description=use.node_id * 8)
+    node.http(**use.http)
+    for call in use.ai:
+        cost = call.get("reported_cost")
+        node.ai(**{**call, **({"reported_cost": Decimal(cost)} if cost else {})})
+    if use.fails:
+        raise _NodeFailed
 
 
 def says(event: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from chaos.checks import judge
 from chaos.evidence import Evidence, gather
 from chaos.faults.fault import Fault
 from chaos.own_servers import OwnServers
+from chaos.quota.evidence import counted
 from chaos.world import Input, World, open_world
 from taximeter_infra.stack.plan import StackAddresses
 from taximeter_schemas.errors import TaximeterError
@@ -126,4 +127,5 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "merged": evidence.copies.merged,
         "dead_letters": len(evidence.letters),
         "batches": len(evidence.ranges),
+        **({} if evidence.quotas is None else counted(evidence.quotas)),
     }

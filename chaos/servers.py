@@ -20,6 +20,7 @@ from chaos.world import topics_of
 from taximeter_consumers.clickhouse import connect
 from taximeter_infra.stack.local_stack import LocalStack
 from taximeter_infra.stack.plan import StackAddresses, StackPlan
+from taximeter_infra.topics import wanted
 from taximeter_schemas.settings import ClickHouseSettings
 
 Say = Callable[[str], None]
@@ -115,7 +116,8 @@ def _drop(addresses: StackAddresses, database: str) -> None:
         return
     topics = topics_of(database)
     admin = AdminClient({"bootstrap.servers": addresses.bootstrap_servers})
-    for deleted in admin.delete_topics([topics.events, topics.dead_letters]).values():
+    names = [spec.name for spec in wanted(topics)]
+    for deleted in admin.delete_topics(names).values():
         deleted.result()
     with closing(connect(ClickHouseSettings(url=addresses.clickhouse_url), database="default")) as clickhouse:
         clickhouse.execute(f"DROP DATABASE IF EXISTS `{database}` SYNC")

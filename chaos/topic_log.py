@@ -26,6 +26,7 @@ class Record:
     value: bytes | None
     headers: Mapping[str, str]
     arrived: int = 0
+    key: str = ""
 
     @property
     def place(self) -> Place:
@@ -70,4 +71,8 @@ def _record(message: Message) -> Record:
     partition, offset = message.partition(), message.offset()
     value = message.value()
     kept = value if value is None else bytes(value)
-    return Record(partition or 0, offset or 0, kept, named, message.timestamp()[1])
+    return Record(partition or 0, offset or 0, kept, named, message.timestamp()[1], _text(message.key()))
+
+
+def _text(key: str | bytes | None) -> str:
+    return key.decode(errors="replace") if isinstance(key, bytes) else key or ""

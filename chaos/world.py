@@ -18,6 +18,7 @@ from chaos.journal import Written, acknowledged, read
 from chaos.own_servers import OwnServers
 from chaos.price_changes import PriceChange
 from chaos.process import PATIENCE_SECONDS, Process
+from chaos.quota.notes import QuotaNotes
 from chaos.streams import PLAIN
 from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_consumers.failpoints import VARIABLE
@@ -84,6 +85,8 @@ class World:
     # What was changed in the price book, in order, and the billing periods that were invoiced to the end.
     price_changes: list[PriceChange] = field(default_factory=list)
     billed: list[str] = field(default_factory=list)
+    # What was limited, asked and told, where the fault is one of quotas.
+    quotas: QuotaNotes = field(default_factory=QuotaNotes)
 
     @property
     def topics(self) -> TopicSettings:
@@ -157,6 +160,10 @@ class World:
         extra = {"TAXIMETER_SINK_GROUP_ID": self.name, VARIABLE: failpoint or ""}
         argv = ("-m", "taximeter_infra", command, *options)
         return self._start(command, argv, extra, may_die=failpoint is not None)
+
+    def start_program(self, name: str, module: str, *options: str, **settings: str) -> Process:
+        """Starts a module of the harness, with these variables of the environment beside the run's own."""
+        return self._start(name, ("-m", module, *options), settings, may_die=False)
 
     def run_command(self, command: str, *options: str) -> None:
         """The same, and waits for its end."""
@@ -242,6 +249,10 @@ class World:
             "PYTHONPATH": pathsep.join(sys.path),
             "TAXIMETER_TOPIC_EVENTS": self.topics.events,
             "TAXIMETER_TOPIC_DEAD_LETTERS": self.topics.dead_letters,
+            "TAXIMETER_TOPIC_QUOTA_COMMANDS": self.topics.quota_commands,
+            "TAXIMETER_TOPIC_QUOTA_ANSWERS": self.topics.quota_answers,
+            "TAXIMETER_TOPIC_QUOTA_STATE": self.topics.quota_state,
+            "TAXIMETER_TOPIC_ALERTS": self.topics.alerts,
             "TAXIMETER_SINK_SESSION_TIMEOUT_MS": "6000",
             "TAXIMETER_SINK_BATCH_ROWS": "100",
             "TAXIMETER_SINK_BATCH_AGE_SECONDS": "0.05",
@@ -258,7 +269,16 @@ class World:
 
 def topics_of(name: str) -> TopicSettings:
     """The topics of the run of that name."""
-    return TopicSettings(events=f"{name}.events", dead_letters=f"{name}.dlq", partitions=PARTITIONS)
+    return TopicSettings(
+        events=f"{name}.events",
+        dead_letters=f"{name}.dlq",
+        quota_commands=f"{name}.quota.commands",
+        quota_answers=f"{name}.quota.answers",
+        quota_state=f"{name}.quota.state",
+        alerts=f"{name}.alerts",
+        partitions=PARTITIONS,
+        quota_partitions=PARTITIONS,
+    )
 
 
 @contextmanager

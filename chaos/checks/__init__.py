@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from chaos.checks import invoices, ledger, metered, rollups, rows, topics
+from chaos.checks import invoices, ledger, metered, quotas, rollups, rows, topics
 from chaos.evidence import ROLLUPS, Evidence
 
 Check = Callable[[Evidence], list[str]]
@@ -38,6 +38,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "tiles": ledger.ranges_tile,
     "batches": ledger.batches_hold_what_they_say,
     "copies": ledger.no_sink_copies,
+    **{name: quotas.quota_check(check) for name, check in quotas.CHECKS.items()},
 }
 
 

@@ -40,9 +40,9 @@ def _problems(one: Metered, found: Mapping[str, Sequence[Event]], *, killed: boo
         yield "it ended without closing its meter"
     for number, node in one.nodes.items():
         events = found.get(node.node_id, ())
-        if number in one.dropped:
+        if number in one.dropped or number in one.refused:
             if events:
-                yield f"{node.node_id} was dropped and is there"
+                yield f"{node.node_id} was dropped or refused and is there"
         else:
             yield from _differences(node, events, whole=one.counters is not None)
     if one.counters is not None:
@@ -64,7 +64,7 @@ def _differences(node: NodeUse, events: Sequence[Event], *, whole: bool) -> Iter
 
 def _miscounted(one: Metered, counters: Mapping[str, Any]) -> Iterable[str]:
     """The SDK's own counters against what is known from outside."""
-    kept = [node for number, node in one.nodes.items() if number not in one.dropped]
+    kept = [node for number, node in one.nodes.items() if number not in one.dropped | one.refused]
     must = {
         "accepted": sum(len(node.events()) for node in kept),
         "dropped": {"full": len(one.dropped)} if one.dropped else {},

@@ -20,6 +20,10 @@ _OUTCOMES: Final = {"success": "successes", "error": "errors", "timeout": "timeo
 _CALLS: Final = ("reported_calls", "priced_calls", "unpriced_calls", "unmeasured_calls")
 _GUESSED: Final = frozenset({"estimated", "partial"})
 _SPENT: Final = ("useful_cost_usd", "retried_cost_usd", "failed_cost_usd", "cancelled_cost_usd")
+_LIMITED: Final = (
+    *("events", "executions", "input_tokens", "output_tokens", "total_tokens", "http_requests", "plugin_invocations"),
+    *("custom_units", "cost_usd", "unpriced_calls", "unmeasured_calls", "unpriced_plugins"),
+)
 _OF_LINES: Final = ("context", "workflow_id", "provider", "model", "unit", "service_tier", "source", "usd_per_unit")
 
 
@@ -62,6 +66,16 @@ def _of_node(rows: Sequence[Row]) -> dict[str, Any]:
 def _of_model(rows: Sequence[Row]) -> dict[str, Any]:
     """A call's row says nothing of a plugin that was used beside it."""
     return {**measures(rows), "plugin_uses": 0, "unpriced_plugins": 0}
+
+
+def _of_quota(rows: Sequence[Row]) -> dict[str, Any]:
+    """What limits can count."""
+    found = measures(rows)
+    return {
+        **{name: found[name] for name in _LIMITED},
+        "code_us": sum(row["duration_us"] for row in rows if row["node_type"] == "code"),
+        "http_bytes": found["http_bytes_out"] + found["http_bytes_in"],
+    }
 
 
 def _of_charges(lines: Sequence[Row]) -> dict[str, Any]:
@@ -111,6 +125,24 @@ _SHAPES: Final[Mapping[str, _Shape]] = {
             row["quality"],
         ),
         lambda rows: measures(rows),
+    ),
+    "quota_usage": _Shape(
+        ("account_id", "minute", "project_id", "user_id", "key_id"),
+        lambda row: (
+            row["account_id"],
+            row["occurred_at"] // _MINUTE * _MINUTE,
+            row["project_id"],
+            row["user_id"],
+            row["tags"].get("key_id", ""),
+        ),
+        lambda rows: _of_quota(rows),
+        counts=lambda row: row["context"] != "system",
+    ),
+    "transaction_usage": _Shape(
+        ("account_id", "transaction_id", "minute"),
+        lambda row: (row["account_id"], row["transaction_id"], row["occurred_at"] // _MINUTE * _MINUTE),
+        lambda rows: _of_quota(rows),
+        counts=lambda row: row["context"] != "system" and row["transaction_id"] != "",
     ),
     "charges": _Shape(
         ("account_id", "quarter", *_OF_LINES),

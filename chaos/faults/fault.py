@@ -31,6 +31,8 @@ class Fault:
     name: str
     breaks: str
     inject: Inject
+    # What it is about: faults of one group can be run alone.
+    group: str = "pipeline"
     # What the executor sends, see `chaos.streams`: so many events, so many a second at most (0: as fast as it goes),
     # and a trickle of further ones until `inject` is back.
     stream: str = PLAIN
