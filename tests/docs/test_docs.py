@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -29,27 +30,32 @@ def check_command(command: list[str]) -> None:
     options = {word.partition("=")[0] for word in command if word.startswith("--")}
     if len(command) < 2 or command[1] in _ANY:
         return
-    path: tuple[str, ...] = () if command[1].startswith("-") else (command[1],)
-    if path and path[0] in GROUPS and len(command) > 2 and not command[2].startswith("-"):
-        path = (*path, command[2])
+    path: tuple[str, ...] = ()
+    for word in command[1:]:
+        if word.startswith("-") or path not in GROUPS:
+            break
+        path = (*path, word)
     known = set(_OPTION.findall(help_of(path)))
     assert options <= known, f"{' '.join(command)}: there is no {', '.join(sorted(options - known))}"
 
 
-def _groups() -> set[str]:
-    root = typer.main.get_command(app)
-    return {name for name, inner in root.commands.items() if hasattr(inner, "commands")}  # type: ignore[attr-defined]  # the root is a group
-
-
-def _paths() -> list[tuple[str, ...]]:
-    root = typer.main.get_command(app)
+def _paths() -> tuple[set[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Groups, the root among them, and commands: each by the words that lead to it."""
+    groups: set[tuple[str, ...]] = set()
     paths: list[tuple[str, ...]] = []
-    for name, inner in root.commands.items():  # type: ignore[attr-defined]  # the root is a group
-        paths += [(name, sub) for sub in inner.commands] if name in GROUPS else [(name,)]
-    return paths
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
+    while waiting:
+        path, command = waiting.pop()
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            paths.append(path)
+        else:
+            groups.add(path)
+            waiting += [((*path, name), one) for name, one in inner.items()]
+    return groups, sorted(paths)
 
 
-GROUPS = _groups()
+GROUPS, PATHS = _paths()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -66,7 +72,7 @@ def test_every_command_of_a_page_exists_with_its_options(page: Path) -> None:
         check_command(command)
 
 
-@pytest.mark.parametrize("path", _paths(), ids=" ".join)
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
 def test_the_examples_of_every_help_exist(path: tuple[str, ...]) -> None:
     """The examples below `--help` are held to the same."""
     examples = help_of(path).partition("Examples:")[2].partition("╭")[0]

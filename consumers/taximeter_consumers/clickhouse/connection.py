@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -21,7 +21,7 @@ from taximeter_consumers.clickhouse.errors import translate, translate_driver
 from taximeter_schemas.errors import Misconfigured, Poison, Retryable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
 
@@ -86,6 +86,27 @@ class ClickHouse:
         with _translated():
             self._client.insert(table, rows, column_names=list(columns))
 
+    @contextmanager
+    def stream(
+        self, sql: str, parameters: Mapping[str, Any], settings: Settings, form: str
+    ) -> Iterator[Callable[[int], bytes]]:
+        """A query's answer as bytes of the server's format `form`, read as they are taken: up to so many at a call.
+
+        What goes wrong after the first byte is raised by the call, and the answer is then no whole one."""
+        with _translated():
+            found = self._client.raw_stream(sql, parameters=dict(parameters), settings=dict(settings), fmt=form)
+        # The driver's own word is narrower than what it gives.
+        source = cast("BinaryIO", found)
+
+        def read(size: int) -> bytes:
+            with _translated():
+                return source.read(size)
+
+        try:
+            yield read
+        finally:
+            source.close()
+
     def version(self) -> str:
         """The server's version."""
         return str(self.scalar("SELECT version()"))
@@ -121,8 +142,16 @@ def _translated(*, data: bool = False) -> Iterator[None]:
         raise translate("") from error
 
 
-def connect(settings: ClickHouseSettings, *, database: str | None = None, timeout_seconds: float = 120) -> ClickHouse:
-    """A connection to the settings' database, or to `database`. Raises Retryable when nobody answers."""
+def connect(
+    settings: ClickHouseSettings,
+    *,
+    database: str | None = None,
+    timeout_seconds: float = 120,
+    options: Settings | None = None,
+) -> ClickHouse:
+    """A connection to the settings' database, or to `database`; `options` are the server's settings for each statement.
+
+    Raises Retryable when nobody answers."""
     parts = urlsplit(settings.url.get_secret_value())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Misconfigured("CLICKHOUSE_URL is not an http(s) URL", mend="set it to http://user:password@host:8123")
@@ -140,5 +169,6 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None, timeou
             connect_timeout=10,
             send_receive_timeout=timeout_seconds,
             query_limit=0,
+            settings=dict(options or {}),
         )
     return ClickHouse(client, chosen)
