@@ -154,14 +154,14 @@ def finish_metered(world: World, rng: Random) -> None:
 FAULTS = (
     Fault(
         "quota_service_stopped", "the quota service is stopped under executors with leases",
-        without_events(service_stopped(12.0)), GROUP, events=100, rate=5, tested=False, aggregates_along=False,
+        without_events(service_stopped(12.0)), GROUP, events=100, rate=50, tested=False, aggregates_along=False,
     ),
     Fault(
         "quota_conserved", "kill -9 of one of everything while executors work behind gates", conserved,
-        GROUP, events=100, rate=5, tested=False, aggregates_along=False, settle=finish_metered,
+        GROUP, events=100, rate=50, tested=False, aggregates_along=False, settle=finish_metered,
     ),
     Fault(
         "quota_events_late_and_twice", "events of reserved work are spooled and inserted twice", late_and_twice,
-        GROUP, events=100, rate=5, own_servers=True, tested=False, aggregates_along=False, settle=finish_metered,
+        GROUP, events=100, rate=50, own_servers=True, tested=False, aggregates_along=False, settle=finish_metered,
     ),
 )  # fmt: skip

@@ -56,7 +56,9 @@ def start_half(world: World, site: Site, account: str, callers: int, seconds: fl
     """A process with half of the callers."""
     lasting = seconds * (3 if world.long else 1)
     settings = {"TAXIMETER_QUOTA_ANSWER_SECONDS": str(patience)}
-    return site.start_reservers(account, "--callers", callers, "--seconds", lasting, **settings)
+    # Time for every attempt to close a hold, and little more: what is not closed is waited for in the end.
+    sizes = ("--callers", callers, "--seconds", lasting, "--ttl", int(4 * patience))
+    return site.start_reservers(account, *sizes, **settings)
 
 
 def _name(rng: Random) -> str:
@@ -155,7 +157,7 @@ def callers_killed(world: World, rng: Random) -> None:
 
 def _fault(name: str, breaks: str, inject: Inject, *, own_servers: bool = False) -> Fault:
     return Fault(
-        f"quota_{name}", breaks, without_events(inject), GROUP, events=100, rate=5, own_servers=own_servers,
+        f"quota_{name}", breaks, without_events(inject), GROUP, events=100, rate=50, own_servers=own_servers,
         tested=False, aggregates_along=False,
     )  # fmt: skip
 

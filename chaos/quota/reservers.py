@@ -62,7 +62,7 @@ class Reserver:
             await self._call("reserve", hold_id, amount, self._client.reserve(self._subject, {TOKENS: amount}, **words))
         await asyncio.sleep(rng.uniform(0.0, _SETTLES_WITHIN_SECONDS))
         if rng.random() < 0.05:
-            await self._call("extend", hold_id, 0, self._client.extend(hold_id, 8, subject=self._subject))
+            await self._call("extend", hold_id, 0, self._client.extend(hold_id, self._ttl, subject=self._subject))
         await self._close(what, hold_id, int(answer.amounts[TOKENS]))
 
     async def _close(self, what: str, hold_id: str, held: int) -> None:

@@ -6,6 +6,7 @@ not, so that what `show` says afterwards has nothing left to explain it.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -150,6 +151,8 @@ class Site:
             self._close_all(account, rng, may_settle=used is None)
             final = self._await_shown(account)
             self._notes.shown[account] = final.model_dump(mode="json")
+        for service in services:
+            service.signal(signal.SIGTERM)
         for service in services:
             service.stop()
         last = self._world.start_program(
