@@ -151,10 +151,11 @@ class Site:
             self._close_all(account, rng, may_settle=used is None)
             final = self._await_shown(account)
             self._notes.shown[account] = final.model_dump(mode="json")
+        # All at once; a second signal would end them without their last checkpoint.
         for service in services:
             service.signal(signal.SIGTERM)
         for service in services:
-            service.stop()
+            service.await_end()
         last = self._world.start_program(
             "quota", "taximeter_infra", "quota", "service", "--group", f"{self._world.name}.quota",
             "--until-caught-up", **_SERVICE,

@@ -12,6 +12,7 @@ import pytest
 from tests.chaos.sound import sound
 
 from chaos.checks import judge
+from chaos.checks.quotas import CHECKS
 from chaos.quota.call_journal import Call, Called, CallJournal, Use, read_calls
 from chaos.quota.evidence import Logged, QuotaEvidence
 from chaos.quota.notes import THRESHOLDS, QuotaNotes, Stop
@@ -160,6 +161,11 @@ def test_a_planted_fault_is_found(name: str) -> None:
     """By the check that is about it."""
     plant, red = PLANTED[name]
     assert red <= judged(plant(quotas()))
+
+
+def test_every_check_of_quotas_has_been_seen_red() -> None:
+    """By a fault above, or by the show that is planted below."""
+    assert set(CHECKS) == {check for _, red in PLANTED.values() for check in red} | {"quota_shows"}
 
 
 def test_what_was_leased_may_be_used_without_the_service() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from tests.chaos.sound import sound, with_range, with_row
 
-from chaos.checks import CHECKS, judge
+from chaos.checks import CHECKS, judge, quotas
 from chaos.evidence import Copies, Evidence
 from chaos.journal import Written
 from chaos.topic_log import Record
@@ -199,8 +199,8 @@ def test_every_planted_fault_is_seen(planted: str) -> None:
 
 
 def test_every_check_has_been_seen_red() -> None:
-    """No check is left that no planted fault has ever turned red."""
-    assert set(CHECKS) == {check for check, _ in PLANTED.values()}
+    """No check is left that no planted fault has ever turned red; those of quotas have tests of their own."""
+    assert set(CHECKS) - set(quotas.CHECKS) == {check for check, _ in PLANTED.values()}
 
 
 def test_a_waived_check_is_left_out_and_no_other() -> None:
