@@ -44,7 +44,7 @@ def test_an_adjustment_follows_its_event_to_another_run_and_hour(clickhouse: Cli
     also once the new window alone is worked on."""
     units = ("input_tokens", "output_tokens")
     append_rates(clickhouse, [Rate("openai", "brand-new", unit, CENT, source="test") for unit in units])
-    (first,) = calls(1, model="brand-new")
+    (first,) = calls(1, model="brand-new", transaction_id="t1")
     winner = first.model_copy(update={"run_id": "elsewhere", "occurred_at": EPOCH + timedelta(hours=5)})
     Sink(clickhouse, offset=100, batches=1).store([first])
     tick(clickhouse)
@@ -57,7 +57,7 @@ def test_an_adjustment_follows_its_event_to_another_run_and_hour(clickhouse: Cli
     Sink(clickhouse, batches=2).store([winner])
     tick(clickhouse)
     assert set(sums(clickhouse).values()) == {CENT * 3 * 1_000}
-    (more,) = calls(1, first=301, run="elsewhere", model="brand-new")
+    (more,) = calls(1, first=301, run="elsewhere", model="brand-new", transaction_id="t1")
     Sink(clickhouse, offset=200, batches=3).store([more])
     tick(clickhouse)
     assert set(sums(clickhouse).values()) == {CENT * (3 * 1_000 + 1_301 + 301)}
@@ -67,7 +67,7 @@ def test_an_adjustment_follows_its_event_to_another_run_and_hour(clickhouse: Cli
 def test_a_call_that_lacked_one_price_is_adjusted_to_its_whole_price(clickhouse: ClickHouse) -> None:
     """What the book had of its prices at first is not counted beside the adjustment; a second order finds nothing."""
     append_rates(clickhouse, [Rate("openai", "brand-new", "input_tokens", CENT, source="test")])
-    Sink(clickhouse).store(calls(2, first=1, model="brand-new"))
+    Sink(clickhouse).store(calls(2, first=1, model="brand-new", transaction_id="t1"))
     tick(clickhouse)
     assert set(sums(clickhouse).values()) == {Decimal(0)}
     now = server_time(clickhouse)
@@ -82,7 +82,7 @@ def test_a_call_that_lacked_one_price_is_adjusted_to_its_whole_price(clickhouse:
 def test_adjusting_another_part_gives_no_price_to_a_call_without_one(clickhouse: ClickHouse) -> None:
     """The CPU time is re-rated; the call beside it stays unpriced, and no part of it is in a sum."""
     append_rates(clickhouse, [Rate("openai", "brand-new", "input_tokens", CENT, source="test")])
-    Sink(clickhouse).store(calls(1, first=1, model="brand-new", code=CodeUsage(cpu_us=1_000)))
+    Sink(clickhouse).store(calls(1, first=1, model="brand-new", code=CodeUsage(cpu_us=1_000), transaction_id="t1"))
     tick(clickhouse)
     now = server_time(clickhouse)
     append_rates(clickhouse, [Rate("resource", "", "cpu_us", CENT, source="test", known_from=now)])
@@ -96,14 +96,14 @@ def test_a_plugin_that_lacked_a_price_is_priced_once_it_is_adjusted(clickhouse: 
     """One unit had a price and the other one none; afterwards the use is priced as a whole, and counted once."""
     append_rates(clickhouse, [Rate("plugin", "scan", "page", CENT, source="test")])
     plugin = PluginUsage(plugin_id="scan", custom_units={"page": 3, "stamp": 2})
-    Sink(clickhouse).store(calls(1, ai=None, plugin=plugin))
+    Sink(clickhouse).store(calls(1, ai=None, plugin=plugin, transaction_id="t1"))
     tick(clickhouse)
     now = server_time(clickhouse)
     append_rates(clickhouse, [Rate("plugin", "scan", "stamp", CENT, source="test", known_from=now)])
     rerate(clickhouse, ALL)
     costs = sums(clickhouse)
     assert {name: cost for name, cost in costs.items() if name != "model_costs"} == dict.fromkeys(
-        ("run_costs", "node_costs", "usage_by_subject", "charges"), CENT * 5
+        ("run_costs", "node_costs", "usage_by_subject", "charges", "quota_usage", "transaction_usage"), CENT * 5
     )
     assert rerate(clickhouse, ALL).reprice_id == ""
     assert clickhouse.rows("SELECT unpriced_plugins, cost_source FROM run_costs") == [(0, "priced")]
