@@ -5,11 +5,12 @@ All that it started ends with it, on Ctrl-C and SIGTERM too; the wardens see to 
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,21 @@ def carry_out(measure: Callable[[Stage], Report], *, as_json: bool) -> int:
         report.show()
         console.print(f"written to bench/out/{path.name}", highlight=False)
     return 0
+
+
+def rounds_of(name: str, about: str, argv: Sequence[str]) -> argparse.Namespace:
+    """The options of a benchmark that repeats rounds: `rounds` (None: its own number), `quick`, `json`.
+
+    Ends the process with code 2 and the reason when they make no sense.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=about)
+    parser.add_argument("--rounds", type=int, help="how often each path has its turn [default: 15]")
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that everything works")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of tables")
+    options = parser.parse_args(argv)
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    return options
 
 
 def _on_a_stack(measure: Callable[[Stage], Report], console: Console) -> Report:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from bench.command import Stage, carry_out
+from bench.command import Stage, carry_out, rounds_of
 from bench.harness import Report, Sample, pair_ratios, percentile, significant
 from bench.quota import checks, redis, reservations
 from bench.quota.round_trip import RoundTrip, round_trips
@@ -72,14 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options; ends the process with code 2 and the reason when they make no sense."""
-    parser = argparse.ArgumentParser(prog="python -m bench.quota", description="Measure quotas on a stack of its own.")
-    parser.add_argument("--rounds", type=int, help="how often each path has its turn [default: 15]")
-    parser.add_argument("--quick", action="store_true", help="tiny, to see that everything works")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON instead of tables")
-    options = parser.parse_args(argv)
-    if options.rounds is not None and options.rounds < 1:
-        parser.error("--rounds must be at least 1")
-    return options
+    return rounds_of("quota", "Measure quotas on a stack of its own.", argv)
 
 
 def wish_of(options: argparse.Namespace) -> Wish:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from random import Random
 
 from chaos.faults.fault import Fault, Inject
@@ -61,6 +62,10 @@ def start_half(world: World, site: Site, account: str, callers: int, seconds: fl
     return site.start_reservers(account, *sizes, **settings)
 
 
+def _await_callers(world: World, callers: Sequence[Process]) -> None:
+    world.await_condition(lambda: not any(one.running for one in callers), "the callers to end")
+
+
 def _name(rng: Random) -> str:
     """A name of its own for the group's memory, or none: then the partitions wait for the session's end."""
     return f"quota-{rng.randrange(10**9)}" if rng.random() < 0.3 else ""
@@ -83,7 +88,7 @@ def zombies(world: World, rng: Random) -> None:
             site.await_answered(rng.randrange(20, 300))
             sleeper.signal(signal.SIGCONT)
             world.injected.append("a quota service slept while another took over, and woke up")
-        world.await_condition(lambda: not any(one.running for one in reservers), "the callers to end")
+        _await_callers(world, reservers)
 
 
 def broker_restarted(world: World, rng: Random) -> None:
@@ -102,7 +107,7 @@ def broker_restarted(world: World, rng: Random) -> None:
             world.injected.append(f"the broker {'restarted' if gently else 'killed'}")
             if not services[0].running:
                 services[0] = site.start_service()
-        world.await_condition(lambda: not any(one.running for one in reservers), "the callers to end")
+        _await_callers(world, reservers)
 
 
 def clickhouse_away(world: World, rng: Random) -> None:
@@ -128,7 +133,7 @@ def clickhouse_away(world: World, rng: Random) -> None:
                 site.await_answered(rng.randrange(50, 300))
             finally:
                 world.own_servers.signal(CLICKHOUSE, signal.SIGCONT)
-        world.await_condition(lambda: not any(one.running for one in reservers), "the callers to end")
+        _await_callers(world, reservers)
 
 
 def _hears(site: Site, account: str, status: Status) -> bool:
@@ -151,7 +156,7 @@ def callers_killed(world: World, rng: Random) -> None:
             for process in (reservers, gates):
                 site.kill_caller(process, world.quotas.callers[-2 if process is reservers else -1])
         last = start_half(world, site, account, 24, 5)
-        world.await_condition(lambda: not last.running, "the callers to end")
+        _await_callers(world, [last])
         world.injected.append(f"executors killed by {time.strftime('%H:%M:%S', time.gmtime())}")
 
 

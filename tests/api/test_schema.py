@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 from starlette.testclient import TestClient
+from tests.api.conformance import assert_conforms, described
 from tests.api.test_isolation import KNOWN
 
+from taximeter_consumers.api.services import Services
+
 pytestmark = pytest.mark.integration
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 def test_every_route_is_described(app: FastAPI) -> None:
@@ -66,25 +60,13 @@ def test_the_document_and_the_page_need_no_key(client: TestClient) -> None:
 
 
 @pytest.fixture(scope="session")
-def api(app: FastAPI) -> Any:
+def api(services: Services) -> Any:
     """The document as schemathesis reads it."""
-    return schemathesis.openapi.from_asgi("/openapi.json", app)
+    return described(services)
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(KNOWN | {("get", "/healthz"), ("get", "/metrics")}))
 def test_the_api_does_what_its_document_says(api: Any, keys: dict[str, str], method: str, path: str) -> None:
     """Generated requests to every route: no 5xx, no status, content or body that the document does not have."""
 
-    @settings(
-        max_examples=20,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=api[path][method.upper()].as_strategy())
-    def holds(case: Any) -> None:
-        case.call_and_validate(headers={"Authorization": f"Bearer {keys['operator']}"}, checks=CHECKS)
-
-    holds()
+    assert_conforms(api[path][method.upper()], {"Authorization": f"Bearer {keys['operator']}"}, examples=20)

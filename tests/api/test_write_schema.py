@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from tests.api.conformance import assert_conforms, described
 from tests.api.hostile import BODIES, VALUES
 from tests.api.test_isolation import ELSEWHERE
-from tests.api.test_schema import CHECKS
 from tests.api.writing import WORKER_KEY, Writing
 
-from taximeter_consumers.api.app import create_app
 from taximeter_consumers.api.problems import MEDIA_TYPE
 
 pytestmark = pytest.mark.integration
@@ -32,44 +28,18 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-class KeptOpen:
-    """The quota client, which an application that ends leaves open."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def close(self) -> None:
-        """Not yet."""
-
-
 @pytest.fixture(scope="session")
 def api(writing: Writing) -> Any:
-    """The document as schemathesis reads it, which starts and ends the application with every request."""
-    kept = KeptOpen(writing.services.quota)
-    return schemathesis.openapi.from_asgi("/openapi.json", create_app(replace(writing.services, quota=kept)))
+    """The document as schemathesis reads it."""
+    return described(writing.services)
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ELSEWHERE))
 def test_the_api_does_what_its_document_says(api: Any, writing: Writing, method: str, path: str) -> None:
     """Generated requests: no 5xx, no status, content or body that the document does not have."""
 
-    @settings(
-        max_examples=6,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=api[path][method.upper()].as_strategy())
-    def holds(case: Any) -> None:
-        headers = {"Authorization": f"Bearer {writing.operator}", "INTERNAL_API_KEY": WORKER_KEY}
-        case.call_and_validate(headers=headers, checks=CHECKS)
-
-    holds()
+    headers = {"Authorization": f"Bearer {writing.operator}", "INTERNAL_API_KEY": WORKER_KEY}
+    assert_conforms(api[path][method.upper()], headers, examples=6)
 
 
 def refused(writing: Writing, path: str, body: bytes) -> int:

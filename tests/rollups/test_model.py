@@ -7,7 +7,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
+from tests.properties import on_servers
 from tests.rollups.book import small_book
 from tests.rollups.model import counted, rollup, run_attributes
 from tests.rollups.rows import Sink
@@ -45,14 +46,7 @@ def test_rollups_equal_the_model(clickhouse: ClickHouse) -> None:
     """Random events, duplicates, late ones, several batches, ticks between some: rollups equal dictionary sums."""
     sink, accounts = Sink(clickhouse), count()
 
-    @settings(
-        max_examples=8,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @on_servers(8)
     @given(histories())
     def check(history: list[tuple[list[MeterEvent], bool]]) -> None:
         account = f"account-{next(accounts)}"

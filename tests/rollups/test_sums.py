@@ -7,8 +7,9 @@ from decimal import Decimal
 from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.properties import on_servers
 from tests.rollups.rows import Sink
 from tests.rollups.strategies import events
 
@@ -37,14 +38,7 @@ def test_every_sum_is_the_same_in_any_order(clickhouse: ClickHouse) -> None:
     """The same events in two orders, cut into batches anyhow, some twice, ticks between: one sum for both accounts."""
     sink, numbers = Sink(clickhouse), count()
 
-    @settings(
-        max_examples=4,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @on_servers(4)
     @given(st.lists(events(), min_size=4, max_size=12, unique_by=lambda event: event.event_id), st.data())
     def check(made: list[MeterEvent], data: st.DataObject) -> None:
         number = next(numbers)

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 
     from taximeter_consumers.pricing.cards import Book
 
+SETTINGS: Final = {
+    "prefer_column_name_to_alias": 1,
+    "decimal_check_overflow": 1,
+    "join_use_nulls": 0,
+    # Most events are no calls of models, and what only a call needs should cost them nothing.
+    "short_circuit_function_evaluation": "'force_enable'",
+}
+"""Setting to SQL value: what every query over charged events must be run with."""
+
 _FITS: Final = """arrayFirst(
     entry -> entry.1 <= arrived_at AND entry.2 <= occurred_at AND (entry.3 = '' OR entry.3 = {tier})
         AND entry.4 <= second_of_day AND second_of_day < entry.5 AND (entry.6 = 0 OR toInt64(entry.6) < call_size),

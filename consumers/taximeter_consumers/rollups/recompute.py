@@ -14,6 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers import failpoints
+from taximeter_consumers.pricing.charged import SETTINGS as SETTINGS_OF_CHARGED
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.rollups.batches import ROWS_OF_BATCHES, Batches, pending_from
 
@@ -65,14 +66,10 @@ SETTINGS: Final = ", ".join(
     f"{name} = {value}"
     for name, value in {
         **_EXACT_FINAL,
-        "prefer_column_name_to_alias": 1,
-        "decimal_check_overflow": 1,
-        "join_use_nulls": 0,
+        **SETTINGS_OF_CHARGED,
         "max_bytes_before_external_group_by": 512 * 1024 * 1024,
         # Payload times may be nonsense, and then their windows lie in many months.
         "max_partitions_per_insert_block": 0,
-        # Most events are no calls of models, and what only a call needs should cost them nothing.
-        "short_circuit_function_evaluation": "'force_enable'",
     }.items()
 )
 

@@ -9,7 +9,8 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
+from tests.properties import on_servers
 from tests.quota.truth.world import DAY, NOON, NOW, World, limit, micros
 from tests.rollups.book import small_book
 from tests.rollups.model import counted, rollup
@@ -164,14 +165,7 @@ def test_facts_equal_the_events_to_the_last_digit(world: World) -> None:
     world.plan(*plan, *(limit(meter, Window.MONTH, 10**9) for meter in METERS))
     numbers = count()
 
-    @settings(
-        max_examples=4,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @on_servers(4)
     @given(histories())
     def check(history: list[tuple[list[MeterEvent], bool]]) -> None:
         account = f"account-{next(numbers)}"

@@ -15,9 +15,9 @@ from taximeter_consumers.clickhouse import ClickHouse
 from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.quota.truth.truth import Truth
 from taximeter_consumers.rollups import Bounds, tick
-from taximeter_consumers.rollups.batches import mark_rolled_up, new_batches
+from taximeter_consumers.rollups.batches import Batches, mark_rolled_up, new_batches
 from taximeter_consumers.rollups.definitions import AFTER_ALL_OTHERS, IN_ANY_ORDER
-from taximeter_consumers.rollups.recompute import begin, read_ahead, recompute, rows_of, show
+from taximeter_consumers.rollups.recompute import Work, begin, read_ahead, recompute, rows_of, show
 from taximeter_schemas.quota.limits import MINUTE, Window
 
 pytestmark = pytest.mark.integration
@@ -62,17 +62,23 @@ def test_sums_that_are_kept_follow_late_and_changed_events(limited: World) -> No
     assert used(limited) == 10
 
 
+def half_a_tick(clickhouse: ClickHouse) -> tuple[Batches, Work]:
+    """A tick up to where all is summed up, and neither shown nor recorded."""
+    batches = new_batches(clickhouse, Bounds())
+    assert batches is not None
+    work = begin(clickhouse, rows_of(batches), current_book(clickhouse))
+    read_ahead(clickhouse, AFTER_ALL_OTHERS, work)
+    for rollup in IN_ANY_ORDER:
+        recompute(clickhouse, rollup, work)
+    return batches, work
+
+
 def test_a_tick_that_is_seen_half_done_is_seen_again(limited: World) -> None:
     """Its use is told before it shows what transactions used; when that is written and recorded, both are told."""
     limited.names("account/a", transactions=["t1"])
     limited.look()
     limited.sink.store(calls(3, executions=1, transaction_id="t1"))
-    batches = new_batches(limited.clickhouse, Bounds())
-    assert batches is not None
-    work = begin(limited.clickhouse, rows_of(batches), current_book(limited.clickhouse))
-    read_ahead(limited.clickhouse, AFTER_ALL_OTHERS, work)
-    for rollup in IN_ANY_ORDER:
-        recompute(limited.clickhouse, rollup, work)
+    batches, work = half_a_tick(limited.clickhouse)
     half = limited.look()["account/a"]
     assert (half.levels["account/a"].usage["executions"][DAY], half.visible["t1"]) == (3, {})
     show(limited.clickhouse, AFTER_ALL_OTHERS, work)
@@ -86,12 +92,7 @@ def test_what_is_stored_while_a_tick_writes_is_not_shown_too_early(limited: Worl
     """An event that comes when the use is summed up already, and transactions are not shown: the next tick has both."""
     limited.names("account/a", transactions=["t1"])
     limited.sink.store(calls(3, executions=1, transaction_id="t1"))
-    batches = new_batches(limited.clickhouse, Bounds())
-    assert batches is not None
-    work = begin(limited.clickhouse, rows_of(batches), current_book(limited.clickhouse))
-    read_ahead(limited.clickhouse, AFTER_ALL_OTHERS, work)
-    for rollup in IN_ANY_ORDER:
-        recompute(limited.clickhouse, rollup, work)
+    batches, work = half_a_tick(limited.clickhouse)
     limited.sink.store(calls(1, executions=1, run="s", transaction_id="t1"))
     show(limited.clickhouse, AFTER_ALL_OTHERS, work)
     mark_rolled_up(limited.clickhouse, batches, work.version)

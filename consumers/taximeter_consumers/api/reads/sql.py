@@ -7,6 +7,8 @@ from importlib import resources
 from string import Template
 from typing import Final
 
+from taximeter_consumers.pricing.charged import SETTINGS
+
 EXACT: Final = ", ".join(
     f"{name} = {value}"
     for name, value in {
@@ -15,10 +17,7 @@ EXACT: Final = ", ".join(
         "use_skip_indexes_if_final_exact_mode": 1,
         "optimize_move_to_prewhere_if_final": 0,
         "do_not_merge_across_partitions_select_final": 1,
-        "prefer_column_name_to_alias": 1,
-        "decimal_check_overflow": 1,
-        "join_use_nulls": 0,
-        "short_circuit_function_evaluation": "'force_enable'",
+        **SETTINGS,
     }.items()
 )
 """Settings of a query over priced events: the ones that the rollups are made with, but for indexes."""
