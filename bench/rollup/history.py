@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from taximeter_consumers.pricing.aliases import match_new_models
 from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.rollups.definitions import ROLLUPS
-from taximeter_consumers.rollups.recompute import next_version, recompute_sql
+from taximeter_consumers.rollups.recompute import next_version
 from taximeter_consumers.rollups.repriced import mark_book
+from taximeter_consumers.rollups.statements import recompute_sql
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -50,7 +51,7 @@ concat('account-', toString(account)), concat('user-', toString(run % 40)), conc
 concat('workflow-', toString(run % 20)), concat('run-', toString(account), '-', toString(run)),
 if(run % 10 = 0, 'system', 'customer'), generateUUIDv4(), fromUnixTimestamp64Milli(at, 'UTC'),
 fromUnixTimestamp64Milli(at, 'UTC'), 'node', concat('node-', toString(node)),
-['ai', 'http', 'code', 'plugin'][node % 4 + 1], 1, if(node % 17 = 0, 'error', 'success'), 1, 1000 + node * 777,
+['ai', 'http', 'code', 'plugin'][node % 4 + 1], attempt, if(node % 17 = 0, 'error', 'success'), 1, 1000 + node * 777,
 if(node % 4 = 0, 'openai', ''),
 if(node % 4 = 0, ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'o3', 'text-embedding-3-small'][run % 5 + 1], ''),
 if(node % 4 = 0, 'text', ''), if(node % 4 = 0, 1000 + run, 0), if(node % 4 = 0, 100 + node, 0),
@@ -58,7 +59,7 @@ if(node % 8 = 0, 500, 0), if(node % 4 = 0, 1100 + run + node, 0), if(node % 4 = 
 toInt64(node % 4 = 1), if(node % 4 = 1, 4096 + run, 0), 'bench', 0, offset, 1, batch,
 fromUnixTimestamp64Milli(arrived, 'UTC'), 18446744073709551615 - offset
 """
-"""One event, of `account`, `run`, `node`, `at` and `arrived` (Unix milliseconds), `offset` and `batch`."""
+"""One event, of `account`, `run`, `node`, `attempt`, `at` and `arrived` (Unix milliseconds), `offset` and `batch`."""
 
 _FILL: Final = f"""
 INSERT INTO stored_events ({COLUMNS})
@@ -67,8 +68,8 @@ SELECT {ROW} FROM
     SELECT
         toInt64(number) AS offset, intDiv(offset, {EVENTS_OF_ACCOUNT}) AS account,
         intDiv(offset % {EVENTS_OF_ACCOUNT}, {EVENTS_OF_RUN}) AS run, offset % {EVENTS_OF_RUN} AS node,
-        {START_MS} + run * {RUN_MS} + node * 1000 + account % 997 AS at, toUInt64(intDiv(offset, {_BATCH})) AS batch,
-        toInt64({START_MS} + batch) AS arrived
+        1 AS attempt, toUInt64(intDiv(offset, {_BATCH})) AS batch, toInt64({START_MS} + batch) AS arrived,
+        {START_MS} + run * {RUN_MS} + node * 1000 + account % {ROLLED_UP} AS at
     FROM numbers({{first:UInt64}}, {{count:UInt64}})
 )
 SETTINGS max_partitions_per_insert_block = 0

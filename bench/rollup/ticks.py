@@ -23,7 +23,7 @@ INSERT INTO stored_events ({COLUMNS})
 SELECT {ROW} FROM
 (
     SELECT
-        toInt64(number) % {ACCOUNTS} AS account, intDiv(toInt64(number), {ACCOUNTS}) AS place, 21 AS node,
+        toInt64(number) % {ACCOUNTS} AS account, intDiv(toInt64(number), {ACCOUNTS}) AS place, 21 AS node, 1 AS attempt,
         if({{scattered:Bool}}, (place * 47 + {{round:Int64}} * 7) % {RUNS}, {RUNS} - 1 - place) AS run,
         if({{scattered:Bool}}, {START_MS} + run * {RUN_MS} + 30000, {{at:Int64}}) + toInt64(number) AS at,
         {{offset:Int64}} + toInt64(number) AS offset, {{batch:UInt64}} AS batch,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from tests.properties import on_servers
 from tests.rollups.book import small_book
 from tests.rollups.model import counted, rollup, run_attributes
@@ -15,7 +16,7 @@ from tests.rollups.rows import Sink
 from tests.rollups.strategies import histories
 
 from taximeter_consumers.clickhouse import ClickHouse
-from taximeter_consumers.rollups import tick
+from taximeter_consumers.rollups import Bounds, tick
 from taximeter_consumers.rollups.definitions import ROLLUPS, Rollup
 from taximeter_schemas.event import MeterEvent
 
@@ -43,12 +44,13 @@ def assert_equal(clickhouse: ClickHouse, account: str, arrived: list[MeterEvent]
 
 
 def test_rollups_equal_the_model(clickhouse: ClickHouse) -> None:
-    """Random events, duplicates, late ones, several batches, ticks between some: rollups equal dictionary sums."""
+    """Random events, duplicates, late ones, several batches, ticks between some, events priced once for all rollups or
+    for each: rollups equal dictionary sums, and no priced rows are left."""
     sink, accounts = Sink(clickhouse), count()
 
     @on_servers(8)
-    @given(histories())
-    def check(history: list[tuple[list[MeterEvent], bool]]) -> None:
+    @given(histories(), st.sampled_from((0, 3, 50_000)))
+    def check(history: list[tuple[list[MeterEvent], bool]], priced_rows: int) -> None:
         account = f"account-{next(accounts)}"
         arrived: list[MeterEvent] = []
         for batch, has_tick in history:
@@ -56,8 +58,9 @@ def test_rollups_equal_the_model(clickhouse: ClickHouse) -> None:
             sink.store(mine)
             arrived += mine
             if has_tick:
-                tick(clickhouse)
-        tick(clickhouse)
+                tick(clickhouse, Bounds(priced_rows=priced_rows))
+        tick(clickhouse, Bounds(priced_rows=priced_rows))
+        assert clickhouse.scalar("SELECT count() FROM stored_tick_events") == 0
         assert_equal(clickhouse, account, arrived)
         rows = clickhouse.rows(
             "SELECT run_id, user_id, workflow_id, started_at, first_id_time, last_id_time FROM run_costs"

@@ -89,8 +89,10 @@ def test_a_named_secret_never_survives(name: str, value: str, before: str, after
 @given(_of(_B62 + "!$*+-._~:", 1, 20), _of(_B62 + "!$*+-._~:/@", 8, 60), _around)
 def test_the_password_of_a_url_never_survives(user: str, password: str, before: str) -> None:
     """Also where it has characters that a URL would escape."""
-    assume(password not in before)
-    assert password not in redact(f"{before} postgresql://{user}:{password}@db.example.com:5432/metering failed")
+    start, end = f"{before} postgresql://{user}:", "@db.example.com:5432/metering failed"
+    # A password that is another word of the text, say the name of the database, stays where it is that word.
+    assume(password not in start + end)
+    assert password not in redact(f"{start}{password}{end}")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from taximeter_consumers.conservation.measures import (
 )
 from taximeter_consumers.conservation.scope import ACCOUNTS, MoneyScope
 from taximeter_consumers.pricing.charged import charged_events
-from taximeter_consumers.rollups.recompute import SETTINGS as OF_TICKS
+from taximeter_consumers.rollups.statements import SETTINGS as OF_TICKS
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse

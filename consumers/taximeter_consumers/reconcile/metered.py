@@ -18,7 +18,7 @@ from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.reconcile.attribution import Doubt, Reason, Use
 from taximeter_consumers.reconcile.names import billed_by, metered_name
-from taximeter_consumers.rollups.recompute import SETTINGS
+from taximeter_consumers.rollups.statements import SETTINGS
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.reprice.order import SCOPE
-from taximeter_consumers.rollups.recompute import SETTINGS
+from taximeter_consumers.rollups.statements import SETTINGS
 
 if TYPE_CHECKING:
     from taximeter_consumers.pricing.cards import Book

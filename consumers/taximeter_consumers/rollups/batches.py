@@ -84,10 +84,15 @@ class Batches:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much one tick takes at most. One batch is always taken, however large it is."""
+    """How much one tick takes at most. One batch is always taken, however large it is.
+
+    Up to `priced_rows` events are priced once for all rollups, which saves planning. More are priced for each rollup:
+    a tick in a busy hour should write no copy of the hour.
+    """
 
     records: int = 500_000
     batches: int = 2_000
+    priced_rows: int = 50_000
 
 
 def within(found: list[Batch], bounds: Bounds) -> Batches | None:

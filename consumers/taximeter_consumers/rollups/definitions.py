@@ -58,9 +58,9 @@ _STARTED: Final = (
 _ENDED: Final = ("ended_at", "max(occurred_at)")
 _ACCOUNT: Final = ("account_id", "account_id")
 _RUN: Final = ("run_id", "run_id")
-_HOUR: Final = ("hour", "toStartOfHour(occurred_at)")
-_QUARTER: Final = ("quarter", "toStartOfFifteenMinutes(occurred_at)")
-_MINUTE: Final = ("minute", "toStartOfMinute(occurred_at)")
+HOUR: Final = ("hour", "toStartOfHour(occurred_at)")
+QUARTER: Final = ("quarter", "toStartOfFifteenMinutes(occurred_at)")
+MINUTE: Final = ("minute", "toStartOfMinute(occurred_at)")
 
 
 def _usd(amount: str, when: str = "") -> str:
@@ -171,10 +171,10 @@ NODE_COSTS: Final = Rollup(
 )
 MODEL_COSTS: Final = Rollup(
     name="model_costs",
-    key=(_ACCOUNT, _HOUR, ("provider", "provider"), ("model", "model"), ("usage_type", "usage_type")),
+    key=(_ACCOUNT, HOUR, ("provider", "provider"), ("model", "model"), ("usage_type", "usage_type")),
     attributes=(),
     scope="windows",
-    window=_HOUR,
+    window=HOUR,
     only="usage_type != ''",
     measures=tuple((name, _OF_MODELS.get(name, expression)) for name, expression in MEASURES),
 )
@@ -182,19 +182,19 @@ USAGE_BY_SUBJECT: Final = Rollup(
     name="usage_by_subject",
     key=(
         _ACCOUNT,
-        _MINUTE,
+        MINUTE,
         *((name, name) for name in ("user_id", "project_id", "workflow_id", "context", "quality")),
     ),
     attributes=(),
     scope="windows",
-    window=_MINUTE,
+    window=MINUTE,
     measures=MEASURES,
 )
 CHARGES: Final = Rollup(
     name="charges",
     key=(
         _ACCOUNT,
-        _QUARTER,
+        QUARTER,
         ("context", "context"),
         ("workflow_id", "workflow_id"),
         ("provider", "line.1"),
@@ -206,7 +206,7 @@ CHARGES: Final = Rollup(
     ),
     attributes=(),
     scope="windows",
-    window=_QUARTER,
+    window=QUARTER,
     measures=(
         ("events", "count()"),
         ("quantity", "CAST(sum(line.5), 'Decimal(38, 9)')"),
@@ -241,23 +241,23 @@ QUOTA_USAGE: Final = Rollup(
     name="quota_usage",
     key=(
         _ACCOUNT,
-        _MINUTE,
+        MINUTE,
         ("project_id", "project_id"),
         ("user_id", "user_id"),
         ("key_id", "tags['key_id']"),
     ),
     attributes=(),
     scope="windows",
-    window=_MINUTE,
+    window=MINUTE,
     only="context != 'system'",
     measures=QUOTA_MEASURES,
 )
 TRANSACTION_USAGE: Final = Rollup(
     name="transaction_usage",
-    key=(_ACCOUNT, ("transaction_id", "transaction_id"), _MINUTE),
+    key=(_ACCOUNT, ("transaction_id", "transaction_id"), MINUTE),
     attributes=(),
     scope="windows",
-    window=_MINUTE,
+    window=MINUTE,
     only="transaction_id != '' AND context != 'system'",
     measures=QUOTA_MEASURES,
 )

@@ -9,6 +9,7 @@ nothing is held that could be lost. A tick over nothing new does nothing. Two ag
 
 from __future__ import annotations
 
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ from taximeter_consumers.rollups.recompute import (
     begin_repriced,
     erase_older,
     next_version,
+    priced_once,
     read_ahead,
     recompute,
     rows_of,
@@ -97,7 +99,8 @@ def roll_up(clickhouse: ClickHouse, batches: Batches, bounds: Bounds | None = No
     matched = match_new_models(clickhouse, ROWS_OF_BATCHES, batches.parameters)
     failpoints.reached("aggregate.after_match")
     repriced, _ = (0, None) if bounds is None else _work_in_book(clickhouse, bounds)
-    work = _recompute_all(clickhouse, partial(begin, clickhouse, rows_of(batches)))
+    priced_rows = (bounds or Bounds()).priced_rows
+    work = _recompute_all(clickhouse, partial(begin, clickhouse, rows_of(batches)), priced_rows)
     failpoints.reached("aggregate.before_record")
     mark_rolled_up(clickhouse, batches, work.version)
     failpoints.reached("aggregate.after_record")
@@ -154,27 +157,36 @@ def _work_in_book(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | No
 def _recompute_repriced(clickhouse: ClickHouse, repriced: Repriced | None, bounds: Bounds) -> tuple[int, int | None]:
     records, version = 0, None
     for rows, count in () if repriced is None else steps(clickhouse, repriced, bounds):
-        work = _recompute_all(clickhouse, partial(begin_repriced, clickhouse, rows))
+        work = _recompute_all(clickhouse, partial(begin_repriced, clickhouse, rows), bounds.priced_rows)
         failpoints.reached("aggregate.after_repriced")
         records, version = records + count, work.version
     return records, version
 
 
-def _recompute_all(clickhouse: ClickHouse, begun: Callable[[Book], Work]) -> Work:
+def _recompute_all(clickhouse: ClickHouse, begun: Callable[[Book], Work], priced_rows: int) -> Work:
     """Recomputes every rollup, again if the book has changed meanwhile: a tick with an older version may have worked
     the new book in, and its rows must not be covered by rows of the old one."""
     while True:
         book = current_book(clickhouse)
         work = begun(book)
         failpoints.reached("aggregate.after_begin")
-        if work.has_transactions:
-            # Read before the others and shown after them: events that are stored meanwhile are in the use that quotas
-            # sum up, and not in what transactions show.
-            read_ahead(clickhouse, AFTER_ALL_OTHERS, work)
-        # They may run in any order. Most of a small recompute is planning, which the server does on one core.
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollup") as threads:
-            list(threads.map(partial(recompute, clickhouse, work=work), IN_ANY_ORDER))
-        if work.has_transactions:
-            show(clickhouse, AFTER_ALL_OTHERS, work)
+        with priced_once(clickhouse, work, secrets.randbits(63), priced_rows) as priced:
+            _recompute_each(clickhouse, priced)
         if current_book(clickhouse) == book:
             return work
+
+
+def _recompute_each(clickhouse: ClickHouse, work: Work) -> None:
+    # What was priced once is of one instant, so what transactions show needs no care but to come last.
+    ahead = work.has_transactions and work.tick_id is None
+    if ahead:
+        # Read before the others and shown after them: events that are stored meanwhile are in the use that quotas
+        # sum up, and not in what transactions show.
+        read_ahead(clickhouse, AFTER_ALL_OTHERS, work)
+    # They may run in any order. Most of a small recompute is planning, which the server does on one core.
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rollup") as threads:
+        list(threads.map(partial(recompute, clickhouse, work=work), IN_ANY_ORDER))
+    if ahead:
+        show(clickhouse, AFTER_ALL_OTHERS, work)
+    elif work.has_transactions:
+        recompute(clickhouse, AFTER_ALL_OTHERS, work)
