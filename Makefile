@@ -8,7 +8,7 @@ ARGS ?=
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota clean chaos chaos-long
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ $(READY): pyproject.toml constraints.txt
 
 setup: $(READY) ## Make .venv with the pinned dependencies
 
-demo: setup ## Start real servers, run an instrumented executor, show what it cost, check it (ARGS="--json", "--keep")
+demo: setup ## Start real servers, run an instrumented executor, show what it cost, check it (ARGS="--json"; "--keep": and serve the dashboard)
 	@$(BIN)/taximeter demo $(ARGS)
 
 test: setup lint ## Lint, types, import contracts and every test, two at a time (ARGS="-k sink -n 0": one at a time)
@@ -57,6 +57,9 @@ bench-rollup: setup ## A tick that touches 1,000 runs, over 50 million stored ev
 
 bench-quota: setup ## A quota check in-process, a reservation against one round trip and Redis, overdrawing (ARGS="--rounds 5")
 	$(BIN)/python -m bench.quota $(ARGS)
+
+bench-api: setup ## Reads of runs by HTTP with 10 million events stored, at one caller and at eight (ARGS="--rows 2000000")
+	$(BIN)/python -m bench.api $(ARGS)
 
 chaos: setup ## Break everything in every way, 20 seeds each, and prove that no number changes (FAULTS=quota, ARGS="--fault zombie")
 	@faults=0; $(BIN)/python -m chaos --seeds 20 $(if $(FAULTS),--group $(FAULTS)) $(ARGS) || faults=$$?; \

@@ -4,7 +4,8 @@ An applied file is frozen: if its text changes afterwards, `migrate` refuses and
 statements of a file leaves the file unrecorded, and the next run applies it again: `CREATE` statements are made
 `IF NOT EXISTS` on the way, so that this is safe. Two runs at once are safe for the same reason.
 
-The files carry placeholders for what differs between one server and a cluster: table engines and `ON CLUSTER`.
+The files carry placeholders for what differs between one server and a cluster: table engines and `ON CLUSTER`. What a
+cluster makes of them is in `cluster`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 _CREATE = re.compile(r"^(CREATE (?:TABLE|VIEW)) ", re.MULTILINE)
 
-_LOG = """
+LOG = """
 CREATE TABLE IF NOT EXISTS stored_migrations {on_cluster}
 (
     number      UInt16,
@@ -39,6 +40,14 @@ ORDER BY number
 """
 
 _LOG_THERE = "SELECT 1 FROM system.tables WHERE database = {database:String} AND name = 'stored_migrations'"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, and the database that it is run in."""
+
+    database: str
+    sql: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,11 @@ class Migration:
 
     def statements(self, engines: Mapping[str, str]) -> list[str]:
         """The statements in order, placeholders filled, comments before a statement dropped."""
-        return [_CREATE.sub(r"\1 IF NOT EXISTS ", _fill(part, engines)) for part in _split(self.sql)]
+        return [_fill(template, engines) for template in self.templates()]
+
+    def templates(self) -> list[str]:
+        """The same with the placeholders as they are."""
+        return [_CREATE.sub(r"\1 IF NOT EXISTS ", part) for part in _split(self.sql)]
 
 
 def single_server() -> dict[str, str]:
@@ -65,15 +78,6 @@ def single_server() -> dict[str, str]:
         "on_cluster": "",
         "ReplacingMergeTree": "ReplacingMergeTree",
         "deduplication_window": "non_replicated_deduplication_window",
-    }
-
-
-def cluster(name: str) -> dict[str, str]:
-    """The placeholders of a cluster with a Keeper; `name` as in `system.clusters`."""
-    return {
-        "on_cluster": f"ON CLUSTER `{name}`",
-        "ReplacingMergeTree": "ReplicatedReplacingMergeTree",
-        "deduplication_window": "replicated_deduplication_window",
     }
 
 
@@ -126,7 +130,7 @@ def migrate(settings: ClickHouseSettings, engines: Mapping[str, str], *, dry_run
     database = connect(settings)
     try:
         if not dry_run:
-            database.execute(_fill(_LOG, engines))
+            database.execute(_fill(LOG, engines))
         rows = database.rows("SELECT number, name, checksum FROM stored_migrations FINAL")
         todo = pending(packaged(), {number: (name, checksum) for number, name, checksum in rows})
         for migration in () if dry_run else todo:
@@ -137,6 +141,17 @@ def migrate(settings: ClickHouseSettings, engines: Mapping[str, str], *, dry_run
         return todo
     finally:
         database.close()
+
+
+def script(database: str, engines: Mapping[str, str]) -> str:
+    """All statements for `clickhouse-client`, those of the record of migrations included."""
+    parts = [
+        f"CREATE DATABASE IF NOT EXISTS `{database}` {engines['on_cluster']}".strip(),
+        f"USE `{database}`",
+        _fill(LOG, engines).strip(),
+        *(statement for migration in packaged() for statement in migration.statements(engines)),
+    ]
+    return ";\n\n".join(parts) + ";\n"
 
 
 def _split(sql: str) -> Iterable[str]:

@@ -72,7 +72,7 @@ def keys(filled: Filled) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def services(filled: Filled) -> Iterator[Services]:
     """Over the filled database, without Kafka."""
-    found = services_of(filled.settings, ApiSettings(key_cache_seconds=0.05))
+    found = services_of(filled.settings, ApiSettings(key_cache_seconds=600))
     yield found
     found.close()
 

@@ -1,12 +1,20 @@
-"""Requests that nobody sends on purpose, over every route of a document. Always the same ones."""
+"""Requests that nobody sends on purpose, over every route of a document, always the same ones; and what they must get.
+
+python -m tests.api.hostile --count 100000     # many more than the tests send
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 from urllib.parse import quote
+
+from tests.api.in_process import Answered, Asked
+
+from taximeter_consumers.api.problems import KINDS, MEDIA_TYPE
 
 TEXTS = (
     "",
@@ -125,8 +133,6 @@ VALUES: tuple[Any, ...] = (
     "gpt-4o",
     "openai",
 )
-# These ask the quota service; tests with a real one have their own hostile requests.
-_ASKING = ("/v1/quota/", "/v1/reservations")
 HEADERS: tuple[dict[str, str], ...] = (
     {},
     {"Accept": "image/png"},
@@ -142,20 +148,51 @@ HEADERS: tuple[dict[str, str], ...] = (
 )
 
 
-def requests(document: dict[str, Any], count: int) -> Iterator[tuple[str, str, dict[str, str], bytes | None]]:
-    """(method, URL, headers, body) of so many requests."""
+# Probes, which take no input.
+_LEFT_OUT = ("/healthz", "/readyz", "/metrics")
+LEAKS = (b"Traceback", b"clickhouse", b"DB::Exception", b"Code: ", b"site-packages", b"stored_events", b"SELECT ")
+
+
+def requests(document: dict[str, Any], count: int, secrets: dict[str, str]) -> Iterator[Asked]:
+    """So many requests with these headers, which open every route: what is refused is refused for itself."""
     random = Random(5)
     operations = [
         (method, path, [one for one in operation.get("parameters", ()) if one["in"] == "query"])
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
-        if path not in ("/healthz", "/readyz", "/metrics") and not path.startswith(_ASKING)
+        if path not in _LEFT_OUT
     ]
     for number in range(count):
         method, path, parameters = operations[number % len(operations)]
         verb = random.choice((method,) * 9 + ("get", "post", "put", "delete", "patch", "options", "head"))
         body = _body(random) if method == "post" or verb in ("post", "put", "patch") else None
-        yield verb.upper(), _path(random, path) + _query(random, parameters), dict(random.choice(HEADERS)), body
+        kind = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {**kind, **random.choice(HEADERS), **secrets}
+        yield Asked(verb.upper(), _path(random, path) + _query(random, parameters), headers, body)
+
+
+def complaint(asked: Asked, answered: Answered) -> str | None:
+    """What is wrong with an answer: it is to be a right one, or a problem that says what to do. None: nothing."""
+    if answered.status >= 500:
+        return "a 5xx"
+    if "x-injected" in answered.headers:
+        return "a header of the caller's"
+    if answered.status < 400 or asked.method == "HEAD":
+        return None
+    if answered.headers.get("content-type") != MEDIA_TYPE:
+        return "no problem"
+    told = json.loads(answered.body)
+    if (told["status"], told["instance"]) != (answered.status, answered.headers["x-request-id"]):
+        return "another status or request"
+    if told["type"].removeprefix("/docs#") not in KINDS or not told["detail"]:
+        return "no word of what to do"
+    return next((f"it tells of {leak.decode()}" for leak in LEAKS if leak in answered.body), None)
+
+
+def shown(asked: Asked, answered: Answered) -> str:
+    """Both, short, without secrets."""
+    short = replace(asked, url=asked.url[:300], headers={}, body=(asked.body or b"")[:200])
+    return f"{short} -> {answered.status} {answered.body[:300]!r}"
 
 
 def _path(random: Random, path: str) -> str:
@@ -172,6 +209,9 @@ def _query(random: Random, parameters: list[dict[str, Any]]) -> str:
     names = [one["name"] for one in parameters] + ["nonsense", "", "a[b]", "accountId"]
     chosen = [random.choice(names) for _ in range(random.choice((0, 1, 1, 1, 2, 3)))]
     pairs = [f"{quote(name, safe='')}={quote(random.choice(TEXTS), safe='')}" for name in chosen]
+    if random.random() < 0.8:
+        # Fields are looked at all the same, but what is well-formed by chance asks no server.
+        pairs.append("nonsense=1")
     required = [f"{one['name']}=usage" for one in parameters if one.get("required") and one["name"] not in chosen]
     return "?" + "&".join(pairs + required) if pairs or required else ""
 

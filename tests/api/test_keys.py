@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -18,8 +18,11 @@ from tests.api.use import MINE
 from typer.testing import CliRunner, Result
 
 from taximeter_consumers.api import key_store
+from taximeter_consumers.api.app import create_app
 from taximeter_consumers.api.key_cache import KeyCache
 from taximeter_consumers.api.keys import Key, Scope, hash_of, made, presented, text_of
+from taximeter_consumers.api.services import services_of
+from taximeter_consumers.api.settings import ApiSettings
 from taximeter_consumers.clickhouse import ClickHouse
 from taximeter_infra.cli import keys as commands
 from taximeter_schemas.errors import Retryable
@@ -112,10 +115,17 @@ def test_a_refused_key_looks_like_every_other(client: TestClient, sql: ClickHous
     assert client.get("/v1/usage", headers={"X-API-Key": good}).status_code == 200
 
 
+@pytest.fixture
+def forgetful(filled: Filled) -> Iterator[TestClient]:
+    """An API that believes a key for hardly any time."""
+    with TestClient(create_app(services_of(filled.settings, ApiSettings(key_cache_seconds=0.05)))) as found:
+        yield found
+
+
 @pytest.mark.integration
-def test_a_revoked_key_opens_nothing_once_the_cache_has_forgotten(client: TestClient, sql: ClickHouse) -> None:
+def test_a_revoked_key_opens_nothing_once_the_cache_has_forgotten(forgetful: TestClient, sql: ClickHouse) -> None:
     """Rotation: the second key goes on."""
-    first, second = new_key(sql, MINE), new_key(sql, MINE)
+    client, first, second = forgetful, new_key(sql, MINE), new_key(sql, MINE)
     assert client.get("/v1/invoices", headers={"X-API-Key": first}).status_code == 200
     key_store.revoke(sql, first.split("_")[1], "test")
     for _ in range(200):

@@ -122,6 +122,7 @@ def test_a_tenant_never_sees_or_settles_another(writing: Writing) -> None:
         ("POST", f"{place}/release", {}),
         ("POST", f"{place}/release", {"json": {"accountId": rival}}),
         ("POST", "/v1/reservations", {"json": tokens(1, accountId=rival)}),
+        ("GET", "/v1/reservations", {"params": {"accountId": rival}}),
         ("POST", "/v1/quota/check", {"json": tokens(1, accountId=rival)}),
         ("GET", f"/v1/quota/{rival}", {}),
     ]
@@ -129,9 +130,11 @@ def test_a_tenant_never_sees_or_settles_another(writing: Writing) -> None:
         answer = writing.ask(method, path, key, **more)
         assert answer.status_code == 404, (path, answer.text)
         assert "rival" not in answer.text
-    shown = writing.ask("GET", f"/v1/quota/{mine}", key)
-    assert made["reservationId"] not in shown.text
-    assert rival not in shown.text
+    for path in (f"/v1/quota/{mine}", "/v1/reservations"):
+        shown = writing.ask("GET", path, key)
+        assert shown.status_code == 200
+        assert made["reservationId"] not in shown.text
+        assert rival not in shown.text
     assert writing.ask("GET", place, theirs).json()["state"] == "open"
     named = {"accountId": rival}
     assert writing.ask("POST", f"{place}/confirm", writing.operator, json={}).status_code == 422

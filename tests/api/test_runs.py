@@ -13,12 +13,13 @@ from tests.api.use import MINE, RIVAL, TREE
 from tests.rollups.rows import Sink
 
 from taximeter_consumers.api.reads.attempts import attempts_by_server, attempts_of
-from taximeter_consumers.api.reads.books import Books
+from taximeter_consumers.api.reads.books import Books, Sheets
 from taximeter_consumers.api.reads.priced_events import COLUMNS, priced
 from taximeter_consumers.api.reads.run_tree import roots, tree_of
 from taximeter_consumers.api.run_view import weakest, worst
 from taximeter_consumers.clickhouse import ClickHouse
 from taximeter_schemas.money import plain
+from taximeter_schemas.uuid7 import compose
 
 pytestmark = pytest.mark.integration
 MONEY = tuple(f"{part}cost_usd" for part in ("", "model_", "plugin_", "resource_", "adjusted_", "estimated_"))
@@ -146,6 +147,40 @@ def test_a_copy_of_an_event_does_not_change_the_tree(migrated_tree: ClickHouse) 
     (attempt,) = found.attempts["r", "n"]
     assert (attempt["events"], attempt["cost_usd"]) == (1, root["cost_usd"])
     assert roots(migrated_tree, "elsewhere", "a") == []
+
+
+def test_events_after_the_last_tick_are_attempts_and_not_yet_of_the_node(migrated_tree: ClickHouse) -> None:
+    """A node's only attempt has the node's numbers, without a price being looked up; a fresh event is priced here."""
+    from tests.api.use import event
+
+    (root,) = roots(migrated_tree, "r", "a")
+    books = Unasked()
+    with ThreadPoolExecutor(2) as workers:
+        found = tree_of(migrated_tree, root, books, workers, with_attempts=True)
+        (attempt,) = found.attempts["r", "n"]
+        assert (attempt["cost_usd"], attempt["models"]) == (
+            root["cost_usd"],
+            [{"provider": "openai", "model": "gpt-4o"}],
+        )
+        assert books.asked == 0
+        # It lies where the run's row says that its events are.
+        again = event("a", "r", "n", attempt=2)
+        fresh = again.model_copy(update={"event_id": compose(int(root["first_id_time"].timestamp() * 1000), b"0" * 10)})
+        Sink(migrated_tree, offset=50, batches=9).store([fresh])
+        found = tree_of(migrated_tree, root, books, workers, with_attempts=True)
+    first, second = found.attempts["r", "n"]
+    assert first["cost_usd"] == second["cost_usd"] == found.nodes["r"][0]["cost_usd"] == root["cost_usd"]
+    assert books.asked == 1
+
+
+class Unasked(Books):
+    """Counts how often somebody wants the book."""
+
+    asked = 0
+
+    def current(self, clickhouse: ClickHouse) -> Sheets:
+        self.asked += 1
+        return super().current(clickhouse)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ DIMENSIONS = {
     "model": ("model", "model", "model_costs"),
     "usageType": ("usageType", "usage_type", "model_costs"),
     "nodeType": ("nodeType", "node_type", "node_costs"),
+    "node": ("nodeId", "node_id", "node_costs"),
 }
 
 

@@ -26,7 +26,7 @@ from taximeter_schemas.settings import KafkaSettings
 ALL = frozenset(Scope)
 WORKER_KEY = "the-workers-own-secret"
 SETTINGS: Mapping[str, Any] = {
-    "key_cache_seconds": 0.05,
+    "key_cache_seconds": 600,
     "simulate": True,
     "simulations_a_minute": 5,
     "internal_key": WORKER_KEY,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import urllib.request
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from tests.stack.processes import all_gone, descendants
 
 from taximeter_infra.demo.checks import Check, Seen, judge
+from taximeter_infra.demo.staying import least_plan
 from taximeter_infra.stack.waiting import wait_until
 
 pytestmark = pytest.mark.integration
@@ -43,6 +46,44 @@ def test_the_demo_holds_its_word(data_dir: Path) -> None:
     assert set(report["kafka"]) == {"product", "version"}
     assert len(family) > 6
     assert all_gone(family)
+
+
+def test_a_kept_demo_serves_the_dashboard_until_it_is_interrupted(data_dir: Path) -> None:
+    """It prints an address that is signed in; behind it are limits and weeks of use; Ctrl-C ends all of it cleanly."""
+    process = _demo(data_dir, "--runs", "12", "--keep")
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, b"")
+    line = next(line.decode() for line in lines if b"/dashboard#key=" in line)
+    page, key = line.split()[-1].split("#key=")
+    family = descendants(process.pid)
+
+    def ask(path: str) -> Any:
+        request = urllib.request.Request(page.replace("/dashboard", path), headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    accounts = [row["accountId"] for row in ask("/api/metering/summary?groupBy=account")["rows"]]
+    assert {"acme", "acct-001"} <= set(accounts)
+    assert all(ask(f"/api/account/usage?accountId={name}")["limit"] for name in accounts)
+    assert len(ask("/api/metering/summary?granularity=day")["rows"]) > 14
+    with urllib.request.urlopen(page, timeout=60) as answer:
+        assert b"<title>Taximeter</title>" in answer.read()
+    assert key not in "".join(path.read_text(errors="replace") for path in (data_dir / "demo").glob("*.log"))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert all_gone(family)
+
+
+def test_the_least_plan_with_room_is_given() -> None:
+    """The largest where none has room."""
+    assert [least_plan(used) for used in (0, 49_999, 50_000, 3_000_000, 10**9)] == [
+        "hobby",
+        "hobby",
+        "starter",
+        "business",
+        "enterprise",
+    ]
 
 
 def test_a_killed_demo_leaves_nothing_running(data_dir: Path) -> None:

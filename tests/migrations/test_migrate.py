@@ -9,7 +9,7 @@ import pytest
 
 from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_infra import migrate as migrations
-from taximeter_infra.migrate import Migration, cluster, migrate, packaged, pending, single_server
+from taximeter_infra.migrate import Migration, migrate, packaged, pending, single_server
 from taximeter_schemas.errors import Misconfigured
 from taximeter_schemas.settings import ClickHouseSettings
 
@@ -42,15 +42,15 @@ def test_a_newer_database_is_refused() -> None:
         pending(FILES, RECORDED | {9999: ("9999_tomorrow", "00")})
 
 
-@pytest.mark.parametrize("engines", [single_server(), cluster("main")])
-def test_no_placeholder_is_left(engines: dict[str, str]) -> None:
-    """Every statement is whole SQL, creates only what is missing, and on a cluster says so."""
+def test_no_placeholder_is_left() -> None:
+    """Every statement is whole SQL, and creates only what is missing."""
+    engines = single_server()
     statements = [statement for migration in FILES for statement in migration.statements(engines)]
     for statement in statements:
         assert not any(f"{{{name}}}" in statement for name in engines)
         assert "CREATE TABLE " not in statement.replace("CREATE TABLE IF NOT EXISTS ", "")
         assert "CREATE VIEW " not in statement.replace("CREATE VIEW IF NOT EXISTS ", "")
-        assert ("ON CLUSTER `main`" in statement) == bool(engines["on_cluster"])
+        assert "ON CLUSTER" not in statement
 
 
 def test_semicolons_inside_a_line_are_text() -> None:

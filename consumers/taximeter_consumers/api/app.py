@@ -6,28 +6,35 @@ from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from taximeter_consumers.api import docs_page, refusing
+from taximeter_consumers.api import dashboard_page, docs_page, refusing
+from taximeter_consumers.api.embed import pages
+from taximeter_consumers.api.embed.origins import origins_of
 from taximeter_consumers.api.limits import Limits
 from taximeter_consumers.api.models.problem import ProblemModel
+from taximeter_consumers.api.no_parameters import no_parameters
 from taximeter_consumers.api.request_log import RequestLog
 from taximeter_consumers.api.routes import (
     account,
+    embed,
     events,
     export,
     health,
     invoices,
+    key,
     models,
     quota,
     quota_settings,
     reservations,
     runs,
+    stream,
     summary,
     usage,
     worker,
 )
+from taximeter_consumers.api.stream.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,6 +53,9 @@ ROUTERS: Final = (
     quota.router,
     quota_settings.router,
     account.router,
+    stream.router,
+    embed.router,
+    key.router,
     worker.router,
     health.router,
 )
@@ -64,6 +74,7 @@ _TAGS: Final = [
     {"name": "ingest", "description": "What was used, from executors and services in any language"},
     {"name": "quotas", "description": "Limits, and reservations against them"},
     {"name": "account", "description": "The usage bar"},
+    {"name": "embedding", "description": "The usage bar in pages of products"},
     {"name": "operations", "description": "For operators' probes"},
 ]
 
@@ -73,9 +84,12 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        streams.begin()
         yield
+        streams.end()
         await run_in_threadpool(services.close)
 
+    streams = Streams(services)
     app = FastAPI(
         title="Taximeter",
         version=_version(),
@@ -87,9 +101,13 @@ def create_app(services: Services) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
+    app.state.streams = streams
     for router in ROUTERS:
-        app.include_router(router)
+        # Whoever probes may add what it likes.
+        app.include_router(router, dependencies=[] if router is health.router else [Depends(no_parameters)])
     app.add_route("/docs", docs_page.page, include_in_schema=False)
+    dashboard_page.register(app)
+    pages.register(app, origins_of(services.settings.embed_origins))
     refusing.register(app)
     _complete(app)
     app.add_middleware(Limits)

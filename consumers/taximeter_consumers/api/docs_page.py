@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse
 
+from taximeter_consumers.api.curl_line import curl_line
 from taximeter_consumers.api.problems import KINDS
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def rendered(document: Mapping[str, Any]) -> str:
     """The page of a document. Pure."""
     info = document["info"]
     routes = "".join(
-        _route(path, method, operation)
+        _route(document, path, method, operation)
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     )
@@ -50,11 +51,11 @@ def rendered(document: Mapping[str, Any]) -> str:
     )
 
 
-def _route(path: str, method: str, operation: Mapping[str, Any]) -> str:
+def _route(document: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> str:
     return (
         f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.get('description', ''))}</p>"
         f"<table>{''.join(_parameters(operation.get('parameters', ())))}</table>"
-        f"<pre><code>{escape(_curl(path, method))}</code></pre>"
+        f"<pre><code>{escape(curl_line(document, path, method))}</code></pre>"
     )
 
 
@@ -65,8 +66,3 @@ def _parameters(parameters: Iterable[Mapping[str, Any]]) -> Iterable[str]:
             f"<tr><td><code>{escape(one['name'])}</code></td><td>{escape(one['in'])} {needed}</td>"
             f"<td>{escape(one.get('description', ''))}</td></tr>"
         )
-
-
-def _curl(path: str, method: str) -> str:
-    body = " -H 'Content-Type: application/json' -d @body.json" if method == "post" else ""
-    return f'curl -H "Authorization: Bearer $TAXIMETER_API_KEY"{body} "$TAXIMETER_API_URL{path}"'

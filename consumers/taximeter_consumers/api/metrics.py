@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from taximeter_consumers.api.reads.known_calls import ESTIMATED, STATES
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from taximeter_consumers.api.readiness import Verdict
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,6 +41,11 @@ class Metrics:
         )
         # Bytes of exports.
         self.exported_bytes = Counter("taximeter_api_exported_bytes", "Bytes of exports", registry=self.registry)
+        # Streams that are open, and those whose readers took nothing for too long.
+        self.streams = Gauge("taximeter_api_streams", "Open streams", registry=self.registry)
+        self.dropped_streams = Counter(
+            "taximeter_api_dropped_streams", "Streams dropped for a slow reader", registry=self.registry
+        )
         # What readiness saw last; not a number where it could not look.
         self.ready = Gauge("taximeter_api_ready", "1 where the API is ready", registry=self.registry)
         self.rollup_lag = Gauge(
@@ -48,6 +57,13 @@ class Metrics:
         self.last_stored = Gauge(
             "taximeter_sink_last_stored_seconds", "Seconds since the last batch was stored", registry=self.registry
         )
+        # Calls of models in the last 24 hours, over all accounts, each in one state; and how many of them are guesses.
+        self.calls = Gauge(
+            "taximeter_ai_calls_last_day", "Calls by how their cost is known", ("state",), registry=self.registry
+        )
+        self.estimated_calls = Gauge(
+            "taximeter_ai_calls_estimated_last_day", "Calls whose use was estimated", registry=self.registry
+        )
 
     def saw(self, verdict: Verdict) -> None:
         """What readiness saw."""
@@ -56,6 +72,12 @@ class Metrics:
         self.rollup_lag.set(_or_nan(facts.rollup_lag_seconds))
         self.unread.set(_or_nan(facts.unread.records if facts.unread else None))
         self.last_stored.set(_or_nan(facts.last_stored_seconds))
+
+    def saw_calls(self, calls: Mapping[str, int] | None) -> None:
+        """How far the cost of calls is known; None where nobody could look."""
+        for state in STATES:
+            self.calls.labels(state).set(_or_nan(calls[state] if calls else None))
+        self.estimated_calls.set(_or_nan(calls[ESTIMATED] if calls else None))
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

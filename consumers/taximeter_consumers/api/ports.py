@@ -33,8 +33,11 @@ class QuotaAsker(Protocol):
     def release(self, hold: str, *, subject: Subject) -> Answer:
         """The work of a hold is not done."""
 
-    def show(self, subject: Subject) -> Answer:
-        """Limits, use and holds of a subject."""
+    def show(
+        self, subject: Subject, *, timeout: float | None = None, before: int | None = None, only: str | None = None
+    ) -> Answer:
+        """Limits, use and holds of a subject: the newest, those before a place, or one alone. Waits for `timeout`
+        seconds at most, if it is given."""
 
     def close(self) -> None:
         """End what waits for answers."""

@@ -20,9 +20,9 @@ ALWAYS: Final = (
 
 
 def refusals(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    """The responses of a route that needs a key: those of every one, and these."""
+    """The responses of a route that needs a key or a token: those of every one, and these, which go before."""
     found: dict[int | str, dict[str, Any]] = {}
-    for slug in (*ALWAYS, *slugs):
+    for slug in (*slugs, *ALWAYS):
         status, title = KINDS[slug]
         described = {
             "description": title,
@@ -45,6 +45,7 @@ def refusals(*slugs: str) -> dict[int | str, dict[str, Any]]:
 
 _DETAILS: Final = {
     "no-key": "send a key as `Authorization: Bearer tm_...`; an operator makes one with `taximeter keys create`",
+    "no-token": "send `Authorization: Embed <token>` of POST /v1/embed-tokens",
     "scope-missing": "use a key with the scope read; this one has ingest",
     "not-found": "there is no such run for this key; look at the id and at accountId",
     "invalid": "correct from: write an instant like 2026-11-01T12:00:00Z or a day like 2026-11-01",

@@ -26,6 +26,8 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "too-much": (400, "The question is too large"),
     "quota-exceeded": (402, "A limit is used up"),
     "no-key": (401, "A valid API key is needed"),
+    "no-token": (401, "A valid token is needed"),
+    "token-expired": (401, "The token is over"),
     "scope-missing": (403, "The key lacks a scope"),
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "The method is not allowed here"),

@@ -5,12 +5,14 @@ Nothing is lost by a kill: what was answered to be there is in Kafka or ClickHou
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from taximeter_consumers.api.settings import HEADER_BYTES, URL_BYTES
 from taximeter_schemas.errors import Misconfigured
@@ -23,8 +25,26 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS: Final = 10
 
 
+class _Connection(H11Protocol):
+    """Hands its transport to the application, which may so break off what cannot be said on."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """A connection of its own state."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
 class _Server(uvicorn.Server):
-    """Leaves the signals to whoever runs it."""
+    """Leaves the signals to whoever runs it, and ends streams before it waits for answers in hand."""
+
+    def __init__(self, config: uvicorn.Config, ending: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams have no end of their own."""
+        self._ending()
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -53,7 +73,7 @@ def serve(
     """Answers until `stop` is set, then ten seconds at most for what is in hand. Calls `started` when it answers."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=_Connection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -64,7 +84,7 @@ def serve(
         # What is longer is answered 400 by the server itself; within, the application says what is too long.
         h11_max_incomplete_event_size=2 * (URL_BYTES + HEADER_BYTES),
     )
-    server = _Server(config)
+    server = _Server(config, app.state.streams.end)
     ended = threading.Event()
 
     def watch() -> None:

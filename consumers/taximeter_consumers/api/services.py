@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import ClickHouseSettings
 
 T = TypeVar("T")
+# A thread that finds no kept socket opens one, and throws it away: FastAPI's 40 threads and our 32.
+_SOCKETS = 72
 
 
 class Source:
@@ -81,6 +83,7 @@ class Services:
     workers: Executor = field(default_factory=lambda: ThreadPoolExecutor(32, "reads"))
     models: Recent[list[PricedModel]] = field(default_factory=lambda: Recent(monotonic, seconds=30.0, most=8))
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    calls: Recent[dict[str, int]] = field(default_factory=lambda: Recent(monotonic, seconds=30.0, most=1))
     directories: Recent[Directory] = field(default_factory=lambda: Recent(monotonic, seconds=2.0, most=1))
     simulations: Pace = field(default_factory=lambda: Pace(monotonic, 30))
     writes: Source | None = None
@@ -131,7 +134,9 @@ def services_of(
 ) -> Services:
     """The services over one ClickHouse, and Kafka and the quota service if they are given. Connects to nothing yet."""
     reads = Source(
-        lambda: connect(clickhouse, timeout_seconds=settings.query_seconds + 10, options=settings.read_options)
+        lambda: connect(
+            clickhouse, timeout_seconds=settings.query_seconds + 10, options=settings.read_options, sockets=_SOCKETS
+        )
     )
     exports = Source(
         lambda: connect(clickhouse, timeout_seconds=settings.query_seconds + 100, options=settings.export_options)

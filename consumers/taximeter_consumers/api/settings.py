@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from taximeter_consumers.api.embed.origins import origins_of
+from taximeter_consumers.api.embed.tokens import secrets_of
 
 BODY_BYTES: Final = 2**20
 URL_BYTES: Final = 8 * 2**10
@@ -37,6 +40,38 @@ class ApiSettings(BaseSettings):
         "", description="the account that /worker/charge-tokens charges; empty: each user is an account of that name"
     )
     hold_seconds: int = Field(900, ge=1, le=604_800, description="the life of a reservation that names none")
+
+    streams: int = Field(500, ge=1, description="streams that this process keeps open at a time")
+    streams_per_key: int = Field(20, ge=1, description="streams that a key may have open at a time")
+    stream_look_seconds: float = Field(1.0, gt=0, description="how often what is streamed is looked at, at most")
+    stream_stall_seconds: float = Field(30.0, gt=0, description="a reader that takes nothing so long is dropped")
+
+    embed_streams: int = Field(100, ge=1, description="streams that the embedded pages of an account may have open")
+    embed_secret: SecretStr | None = Field(
+        None,
+        description="signs tokens of embedded usage pages, 32 characters or more; several, apart by commas: the first"
+        " signs, all verify; without it there is no embedding",
+    )
+    embed_origins: str = Field(
+        "self", description="sites that may frame the usage page, like https://app.example.com; apart by commas"
+    )
+
+    @field_validator("embed_secret")
+    @classmethod
+    def _long_enough(cls, given: SecretStr | None) -> SecretStr | None:
+        secrets_of(given.get_secret_value() if given else "")
+        return given
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _origins(cls, given: str) -> str:
+        origins_of(given)
+        return given
+
+    @property
+    def embed_secrets(self) -> tuple[str, ...]:
+        """The secrets of embedded pages; none: embedding is switched off."""
+        return secrets_of(self.embed_secret.get_secret_value()) if self.embed_secret else ()
 
     @property
     def read_options(self) -> dict[str, str | int | float]:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.external import ExternalData
+from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
 from taximeter_consumers.clickhouse.errors import translate, translate_driver
@@ -148,10 +149,12 @@ def connect(
     database: str | None = None,
     timeout_seconds: float = 120,
     options: Settings | None = None,
+    sockets: int | None = None,
 ) -> ClickHouse:
     """A connection to the settings' database, or to `database`; `options` are the server's settings for each statement.
 
-    Raises Retryable when nobody answers."""
+    Of `sockets` so many are kept for threads that ask at the same time; without it this process keeps 8 for all of its
+    connections. Raises Retryable when nobody answers."""
     parts = urlsplit(settings.url.get_secret_value())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Misconfigured("CLICKHOUSE_URL is not an http(s) URL", mend="set it to http://user:password@host:8123")
@@ -170,5 +173,6 @@ def connect(
             send_receive_timeout=timeout_seconds,
             query_limit=0,
             settings=dict(options or {}),
+            pool_mgr=None if sockets is None else get_pool_manager(maxsize=sockets),
         )
     return ClickHouse(client, chosen)

@@ -16,8 +16,9 @@ from taximeter_infra.cli.reach import open_clickhouse
 def migrate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be applied, and apply nothing")] = False,
     cluster: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Replicated tables on this cluster of system.clusters")
+        str | None, typer.Option(metavar="NAME", help="On this cluster of remote_servers; see docs/scaling.md")
     ] = None,
+    printed: Annotated[bool, typer.Option("--print", help="Write the SQL to stdout, and ask no server")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text")] = False,
 ) -> None:
     """Create or update the database; what was applied before is left alone. Then load the price book's new rates and
@@ -28,16 +29,26 @@ def migrate(
       taximeter migrate
       taximeter migrate --dry-run --json
       CLICKHOUSE_URL=https://user:password@ch.internal:8443 taximeter migrate --cluster main
+      taximeter migrate --cluster main --print > schema.sql
     """
     from taximeter_consumers.pricing.sync import load_book
     from taximeter_consumers.quota.plans.setting_rows import load_shipped_plans
+    from taximeter_infra import cluster_migrate
     from taximeter_infra import migrate as migrations
     from taximeter_infra.cli import context
+    from taximeter_infra.cluster import ClusterLayout
 
     settings = context.clickhouse_settings()
+    layout = None if cluster is None else ClusterLayout(cluster, settings.database)
+    one = migrations.single_server()
+    if printed:
+        typer.echo(migrations.script(settings.database, one) if layout is None else cluster_migrate.script(layout))
+        return
     open_clickhouse(settings, database="default").close()
-    engines = migrations.single_server() if cluster is None else migrations.cluster(cluster)
-    applied = migrations.migrate(settings, engines, dry_run=dry_run)
+    if layout is None:
+        applied = migrations.migrate(settings, one, dry_run=dry_run)
+    else:
+        applied = cluster_migrate.migrate_cluster(settings, layout, dry_run=dry_run)
     rates, plans = 0, 0
     if not dry_run:
         clickhouse = open_clickhouse(settings)

@@ -1,15 +1,14 @@
 """The demo from start to end: stack, sink, aggregator, executor; then wait for the rollups, look, and check.
 
-Everything it starts ends with it, however it ends: the servers and the services run under wardens. With `keep` the
-stack is a daemon instead, and only the sink and the aggregator end.
+Everything it starts ends with what the caller holds it by, and with this process, however that ends: the servers and
+the services run under wardens. With `daemon` the stack is a daemon instead, and only the services end.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,8 @@ from taximeter_consumers.queries import reports, usage_summary
 from taximeter_consumers.rollups.lag import rollup_lag_seconds
 from taximeter_infra.demo.checks import Check, Seen, judge
 from taximeter_infra.demo.executor import Workload, run_executor
+from taximeter_infra.demo.services import Starter
 from taximeter_infra.prepare import prepare
-from taximeter_infra.stack.child import Child, ChildSpec
 from taximeter_infra.stack.daemon import start_detached
 from taximeter_infra.stack.local_stack import LocalStack
 from taximeter_infra.stack.plan import StackAddresses, StackPlan, default_data_dir
@@ -31,7 +30,10 @@ from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
     from decimal import Decimal
+
+    from taximeter_infra.stack.child import Child
 
 _PATIENCE_SECONDS = 90.0
 _BEAT_SECONDS = 0.1
@@ -40,11 +42,17 @@ _MOST_ROWS = 100_000
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """What to run. With `keep` the stack stays up afterwards, in the usual data directory."""
+    """What to run. With `keep` data stay, in the usual data directory; with `daemon` the stack stays up as well."""
 
     workload: Workload
     keep: bool = False
+    daemon: bool = False
     data_dir: Path | None = None
+
+    @property
+    def sink_group(self) -> str:
+        """The consumer group of the demo's sink."""
+        return f"demo-{self.workload.prefix}"
 
 
 @dataclass(frozen=True)
@@ -66,27 +74,27 @@ class Progress:
     run_finished: Callable[[dict[str, Any]], None]
 
 
-def run_demo(plan: DemoPlan, progress: Progress) -> DemoResult:
-    """Runs it all. Raises Misconfigured or Retryable with the log to look at; nothing is left running then."""
-    with ExitStack() as held:
-        addresses = _stack(plan, progress, held)
-        progress.phase("starting the sink and the aggregator")
-        logs = addresses.data_dir / "demo"
-        services = [
-            _service(held, logs, addresses, "sink", "--group", f"demo-{plan.workload.prefix}"),
-            _service(held, logs, addresses, "aggregate", "--follow", "--interval", "0.25"),
-        ]
-        held.callback(progress.phase, "stopping what was started")
-        progress.phase("running workflows")
-        log = logs / "executor.log"
-        summary = run_executor(plan.workload, addresses.environment(), log, progress.run_finished)
-        emitted_at = time.monotonic()
-        progress.phase("waiting for the rollups")
-        with closing(connect(ClickHouseSettings(url=addresses.clickhouse_url))) as clickhouse:
-            _await_rollups(clickhouse, plan.workload.prefix, summary["events_emitted"]["acknowledged"], services)
-            lag = round(time.monotonic() - emitted_at, 3)
-            seen = look(clickhouse, addresses, plan.workload.prefix)
-        return DemoResult(addresses, summary, seen, judge(summary, seen), lag)
+def run_demo(plan: DemoPlan, progress: Progress, held: ExitStack) -> DemoResult:
+    """Runs it all; what it started goes on until `held` is closed. Raises Misconfigured or Retryable with the log to
+    look at."""
+    addresses = _stack(plan, progress, held)
+    progress.phase("starting the sink and the aggregator")
+    starter = Starter(held, addresses)
+    services = [
+        starter.start("sink", "sink", "--group", plan.sink_group),
+        starter.start("aggregate", "aggregate", "--follow", "--interval", "0.25"),
+    ]
+    held.callback(progress.phase, "stopping what was started")
+    progress.phase("running workflows")
+    log = addresses.data_dir / "demo" / "executor.log"
+    summary = run_executor(plan.workload, addresses.environment(), log, progress.run_finished)
+    emitted_at = time.monotonic()
+    progress.phase("waiting for the rollups")
+    with closing(connect(ClickHouseSettings(url=addresses.clickhouse_url))) as clickhouse:
+        _await_rollups(clickhouse, plan.workload.prefix, summary["events_emitted"]["acknowledged"], services)
+        lag = round(time.monotonic() - emitted_at, 3)
+        seen = look(clickhouse, addresses, plan.workload.prefix)
+    return DemoResult(addresses, summary, seen, judge(summary, seen), lag)
 
 
 def look(clickhouse: ClickHouse, addresses: StackAddresses, prefix: str) -> Seen:
@@ -114,21 +122,18 @@ def look(clickhouse: ClickHouse, addresses: StackAddresses, prefix: str) -> Seen
 
 def _stack(plan: DemoPlan, progress: Progress, held: ExitStack) -> StackAddresses:
     progress.phase("starting the broker and ClickHouse")
-    if plan.keep:
+    if plan.daemon:
         wanted = StackPlan.on_free_ports(plan.data_dir or default_data_dir())
         return start_detached(wanted, progress.phase, on_ready=prepare)
-    folder = plan.data_dir or Path(held.enter_context(tempfile.TemporaryDirectory(prefix="taximeter-demo-")))
+    folder = plan.data_dir or (default_data_dir() if plan.keep else _temporary(held))
     stack = held.enter_context(LocalStack(StackPlan.on_free_ports(folder)))
     progress.phase("creating topics, tables and the price book")
     prepare(stack.addresses)
     return stack.addresses
 
 
-def _service(held: ExitStack, logs: Path, addresses: StackAddresses, name: str, *options: str) -> Child:
-    command = (sys.executable, "-m", "taximeter_infra", name, *options)
-    child = Child.start(ChildSpec(name, command, logs / f"{name}.log", environment=addresses.environment()))
-    held.callback(child.stop)
-    return child
+def _temporary(held: ExitStack) -> Path:
+    return Path(held.enter_context(tempfile.TemporaryDirectory(prefix="taximeter-demo-")))
 
 
 def _await_rollups(clickhouse: ClickHouse, prefix: str, emitted: int, services: list[Child]) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from taximeter_infra.demo.checks import Row
     from taximeter_infra.demo.pipeline import DemoResult
+    from taximeter_infra.demo.staying import Stay
+    from taximeter_infra.stack.plan import StackAddresses
 
 _SHOWN_ROWS = 10
 
@@ -47,7 +49,7 @@ def as_report(result: DemoResult) -> dict[str, Any]:
     }
 
 
-def show_result(result: DemoResult, *, kept: bool) -> None:
+def show_result(result: DemoResult) -> None:
     """Everything a person wants to see, in the order of the questions."""
     console = wide_console()
     shown_reports = (
@@ -63,18 +65,22 @@ def show_result(result: DemoResult, *, kept: bool) -> None:
         console.print(f"\n[bold]{title}[/bold]{more}", highlight=False)
         show_rows(name, rows[:_SHOWN_ROWS], console)
     _show_checks(result, console)
-    if kept:
-        addresses = result.addresses
-        elsewhere = addresses.data_dir != default_data_dir()
-        console.print(
-            f"\nThe stack is up: Kafka at {addresses.bootstrap_servers}, ClickHouse for readers at"
-            f" {addresses.analyst_url}.\nNext: "
-            + (f"export TAXIMETER_DATA_DIR={shlex.quote(str(addresses.data_dir))}, then " if elsewhere else "")
-            + 'taximeter report runs · taximeter sql "SELECT ..." · taximeter status · taximeter down',
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
+
+
+def show_stay(addresses: StackAddresses, served: Stay) -> None:
+    """Where to look next. The key is shown here and nowhere else."""
+    console = wide_console()
+    elsewhere = addresses.data_dir != default_data_dir()
+    lines = (
+        f"\nThe dashboard, signed in: {served.dashboard}",
+        f"The API: {served.url}/docs. Kafka: {addresses.bootstrap_servers}. ClickHouse: {addresses.analyst_url}",
+        "In another terminal: "
+        + (f"export TAXIMETER_DATA_DIR={shlex.quote(str(addresses.data_dir))}, then " if elsewhere else "")
+        + 'taximeter report runs · taximeter sql "SELECT ..." · taximeter status',
+        "Press Ctrl-C to end. What was metered stays in the data directory.",
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_checks(result: DemoResult, console: Console) -> None:

@@ -17,7 +17,7 @@ from taximeter.quota.client import QuestionOf, asker_from_environment, root_or_r
 from taximeter.quota.denial import or_raise
 from taximeter.quota.grains import Amount, grains_of
 from taximeter.quota.line import Outcome
-from taximeter.quota.questions import Amounts, HoldWords, Percentile, ReserveWords
+from taximeter.quota.questions import Amounts, HoldWords, Percentile, ReserveWords, ShowWords
 from taximeter.quota.run_hold import RunHold, RunWords
 from taximeter.quota.settings import QuotaSettings
 from taximeter.quota.ticket import Ticket
@@ -68,9 +68,9 @@ class AsyncQuotaClient:
         """See QuotaClient."""
         return await self._settle(hold, subject, timeout, lambda hold_id, root: questions.extend(hold_id, root, ttl))
 
-    async def show(self, subject: Subject, *, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - as above
+    async def show(self, subject: Subject, *, timeout: float | None = None, **words: Unpack[ShowWords]) -> Answer:  # noqa: ASYNC109 - as above
         """See QuotaClient."""
-        return await self._ask(questions.show(subject), timeout)
+        return await self._ask(questions.show(subject, words), timeout)
 
     async def quote(self, workflow_id: str, account_id: str, *, timeout: float | None = None) -> Answer:  # noqa: ASYNC109 - as above
         """See QuotaClient."""

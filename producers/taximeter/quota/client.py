@@ -16,7 +16,7 @@ from taximeter.quota import questions
 from taximeter.quota.asker import Asker, Question
 from taximeter.quota.denial import or_raise
 from taximeter.quota.line import Outcome, QuotaUnavailable
-from taximeter.quota.questions import Amounts, HoldWords, Percentile, ReserveWords
+from taximeter.quota.questions import Amounts, HoldWords, Percentile, ReserveWords, ShowWords
 from taximeter.quota.settings import QuotaSettings
 from taximeter_schemas.errors import Misconfigured
 from taximeter_schemas.quota.answers import Answer, Status
@@ -75,9 +75,11 @@ class QuotaClient:
         """The hold is needed for `ttl` seconds from now on."""
         return self._settle(hold, subject, timeout, lambda hold_id, root: questions.extend(hold_id, root, ttl))
 
-    def show(self, subject: Subject, *, timeout: float | None = None) -> Answer:
-        """Limits, use and holds of a subject, in `standings` and `holds`."""
-        return self._ask(questions.show(subject), timeout)
+    def show(self, subject: Subject, *, timeout: float | None = None, **words: Unpack[ShowWords]) -> Answer:
+        """Limits, use and holds of a subject, in `standings` and `holds`: the newest 200, before `before` if given.
+
+        `hidden_holds` says how many older ones there are. With `only` the hold of that id alone."""
+        return self._ask(questions.show(subject, words), timeout)
 
     def quote(self, workflow_id: str, account_id: str, *, timeout: float | None = None) -> Answer:
         """What a run of the workflow is likely to use, by its history, in `quotation`."""

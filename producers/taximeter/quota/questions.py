@@ -32,6 +32,13 @@ class HoldWords(TypedDict, total=False):
     hold_id: str | None
 
 
+class ShowWords(TypedDict, total=False):
+    """Which holds are shown: those made before the one at a place; or one alone, also if it is over."""
+
+    before: int | None
+    only: str | None
+
+
 class ReserveWords(HoldWords, total=False):
     """`HoldWords`, whether it is a question only, and how many seconds to wait for the answer."""
 
@@ -69,9 +76,9 @@ def extend(hold_id: str, root: str, ttl: int) -> Question:
     return Question(Extend, {"root": root, "hold_id": hold_id, "ttl_seconds": ttl}, hold_id=hold_id)
 
 
-def show(subject: Subject) -> Question:
+def show(subject: Subject, words: ShowWords | None = None) -> Question:
     """What counts for a subject."""
-    return Question(Show, {}, subject)
+    return Question(Show, {**(words or {})}, subject)
 
 
 def quote(workflow_id: str, subject: Subject) -> Question:

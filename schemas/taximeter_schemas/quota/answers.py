@@ -74,7 +74,7 @@ class Standing(BaseModel):
 
 
 class HoldShown(BaseModel):
-    """A hold as `show` tells of it."""
+    """A hold as `show` tells of it. A later hold of the same root has a higher `place`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,6 +85,7 @@ class HoldShown(BaseModel):
     expires_at: int
     run_id: str = ""
     parent: str | None = None
+    place: int = 0
 
 
 class QuotedNode(BaseModel):
@@ -139,6 +140,8 @@ class Answer(BaseModel):
     reason: str = ""
     standings: tuple[Standing, ...] = ()
     holds: tuple[HoldShown, ...] = ()
+    hidden_holds: int = 0
+    """Older ones than those in `holds`; `show` before the place of the oldest has them."""
     quotation: Quotation | None = None
 
     @property

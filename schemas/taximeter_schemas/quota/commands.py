@@ -84,10 +84,13 @@ class Extend(_Asked):
 
 
 class Show(_Asked):
-    """What counts for a subject: limits, use, holds."""
+    """What counts for a subject: limits, use, holds. Of the holds those made before the one at the place `before`; with
+    `only` that one alone, also if it is over and still remembered."""
 
     command: Literal["show"] = "show"
     subject: Subject
+    before: Annotated[int, Field(ge=0)] | None = None
+    only: Id | None = None
 
 
 class Quote(_Asked):

@@ -18,6 +18,7 @@ from tests.quota.machine.asking import (
     USER,
     Log,
     amounts,
+    confirm,
     knowing,
     level,
     limit,
@@ -217,6 +218,25 @@ def test_show_tells_limits_use_and_holds() -> None:
     everything = log.ask(show())
     assert len(everything.holds) == 200
     assert everything.reason == "5 older holds are not shown"
+    assert everything.hidden_holds == 5
+
+
+def test_older_holds_are_shown_before_a_place() -> None:
+    """Each once, whatever was made meanwhile; a hold that is named is shown alone, also when it is over."""
+    log = Log()
+    log.learn({ACCOUNT: level(limit(1000)), USER: level(limit(20))})
+    for number in range(205):
+        log.ask(reserve(f"h{number}", ADA if number == 0 else show().subject, 1, ttl_seconds=LONGEST_HOLD_SECONDS))
+    newest = log.ask(show())
+    log.ask(reserve("later", show().subject, 1))
+    older = log.ask(show().model_copy(update={"before": newest.holds[0].place}))
+    assert [one.hold_id for one in (*older.holds, *newest.holds)] == [f"h{number}" for number in range(205)]
+    assert older.hidden_holds == 0
+    named = show().model_copy(update={"only": "h3"})
+    log.ask(confirm("h3", tokens=1))
+    assert [(one.hold_id, one.state) for one in log.ask(named).holds] == [("h3", "settled")]
+    assert log.ask(show(ADA).model_copy(update={"only": "h3"})).holds == ()
+    assert log.ask(show().model_copy(update={"only": "none"})).holds == ()
 
 
 def test_more_digits_than_a_decimal_has_by_itself_are_not_lost() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from taximeter_consumers.api.inputs import Name
+from taximeter_consumers.api.inputs import Cursor, Name
 from taximeter_consumers.api.models.wire import Amount, Asked, Instant, Wire
 from taximeter_schemas.quota.commands import LONGEST_HOLD_SECONDS
 from taximeter_schemas.quota.limits import Action, OnOutage, Window
@@ -156,4 +156,19 @@ class QuotaAnswer(Wire):
     account_id: str
     standings: list[StandingAnswer] = Field(description="Of all its levels, the widest first; none: nothing is limited")
     reservations: list[HoldAnswer] = Field(description="Of its narrowest level, the newest last; at most 200")
+    more_reservations: bool = Field(description="Whether there are older ones; GET /v1/reservations has them all")
     as_of: Instant | None
+
+
+class ReservationsQuery(SubjectAsked):
+    """Whose reservations, and which page of them."""
+
+    cursor: Cursor | None = Field(None, description="nextCursor of the page before")
+    limit: int = Field(50, ge=1, le=200)
+
+
+class ReservationsPage(Wire):
+    """The newest first."""
+
+    reservations: list[HoldAnswer]
+    next_cursor: str | None = Field(description="Null on the last page")

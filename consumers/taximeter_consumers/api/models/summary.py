@@ -25,6 +25,7 @@ class Dimension(StrEnum):
     MODEL = "model"
     USAGE_TYPE = "usageType"
     NODE_TYPE = "nodeType"
+    NODE = "node"
 
 
 class Granularity(StrEnum):
@@ -75,6 +76,7 @@ class SummaryRow(Wire):
     model: str | None = None
     usage_type: str | None = None
     node_type: str | None = None
+    node_id: str | None = None
     events: int
     outcomes: Outcomes
     usage: Usage

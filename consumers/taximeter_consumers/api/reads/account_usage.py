@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from taximeter_consumers.clickhouse import ClickHouse
     from taximeter_consumers.quota.plans.directory import Directory
+    from taximeter_consumers.quota.plans.named_level import Level
     from taximeter_schemas.quota.answers import Standing
     from taximeter_schemas.quota.limits import Rule
 
@@ -33,7 +34,14 @@ def account_usage(
     clickhouse: ClickHouse, directory: Directory, account_id: str, now: datetime, standings: Iterable[Standing] = ()
 ) -> AccountUsage:
     """Of the billing month of `now`; `standings` are those of the quota service, if it has said any."""
-    level, at = account(account_id), micros_of(now)
+    return level_usage(clickhouse, directory, account(account_id), now, standings)
+
+
+def level_usage(
+    clickhouse: ClickHouse, directory: Directory, level: Level, now: datetime, standings: Iterable[Standing] = ()
+) -> AccountUsage:
+    """The same of an account or of a part of it, such as a user."""
+    at = micros_of(now)
     rule = _rule(directory.rules(level, at))
     period = period_of(directory.calendar(level).terms, now)
     span = Span(starts_at=micros_of(period.starts_at), ends_at=micros_of(period.ends_at))

@@ -1,6 +1,7 @@
 """Attempts of nodes out of their events: by this process for ordinary runs, by the server for large ones.
 
-Both give the same rows; a test holds them together.
+Both give the same rows; a test holds them together. An attempt that is the only one of its node used and cost what the
+node did, which the rollups know; such events need no pricing.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ _MOST_MODELS: Final = 100
 _COUNTED: Final = (*USED, "audio_ms", "characters", "images")
 # The rule of the rollups' views is applied to what comes back.
 _MEASURED: Final = {*USED, *FURTHER, *COST}
+_OF_NODE: Final = ("events", "started_at", "ended_at", *USED, *FURTHER, *COST)
+WORDS: Final = (
+    "run_id, node_id, attempt, id_time, event_id, executions, outcome, agent_name, error_message, breach_reason,"
+    " provider, model, usage_type, quality"
+)
+"""What `only_attempt` looks at, of stored_events."""
 
 
 def attempts_by_server(clickhouse: ClickHouse, scope: str, where: Mapping[str, Any], book: Book) -> list[Row]:
@@ -49,26 +56,39 @@ def attempts_of(events: Iterable[Priced]) -> list[Row]:
     of_attempt: dict[tuple[str, str, int], list[Priced]] = defaultdict(list)
     for event in events:
         of_attempt[event.row["run_id"], event.row["node_id"], event.row["attempt"]].append(event)
-    rows = [_attempt(key, found) for key, found in of_attempt.items()]
+    rows = [_attempt(found) for found in of_attempt.values()]
     return sorted(rows, key=lambda row: (row["started_at"], row["run_id"], row["node_id"], row["attempt"]))
 
 
-def _attempt(key: tuple[str, str, int], events: Sequence[Priced]) -> Row:
-    rows = [event.row for event in events]
+def only_attempt(node: Row, events: Sequence[Row]) -> Row:
+    """The attempt of a node that has no other one: the words of its events (WORDS), the numbers of the node. Pure."""
+    return {**_words(events), **{name: node[name] for name in _OF_NODE}}
+
+
+def _words(rows: Sequence[Row]) -> Row:
+    """Whose attempt it is, and what is not summed up."""
     first = max(rows, key=_order)
     calls = [row for row in rows if row["usage_type"]]
     models = sorted({(row["provider"], row["model"]) for row in calls})[:_MOST_MODELS]
-    row: Row = {
-        **dict(zip(("run_id", "node_id", "attempt"), key, strict=True)),
-        "events": len(rows),
-        "outcome": first["outcome"],
-        "agent_name": first["agent_name"],
-        "error_message": max(rows, key=lambda one: (one["error_message"] != "", *_order(one)))["error_message"],
-        "breach_reason": max(rows, key=lambda one: (one["breach_reason"] != "", *_order(one)))["breach_reason"],
-        "started_at": min(_began(one) for one in rows),
-        "ended_at": max(one["occurred_at"] for one in rows),
+    return {
+        **{name: first[name] for name in ("run_id", "node_id", "attempt", "outcome", "agent_name")},
+        **{name: _last_said(rows, name) for name in ("error_message", "breach_reason")},
         "models": [_named(pair) for pair in models],
         "qualities": sorted({one["quality"] for one in calls}),
+    }
+
+
+def _last_said(rows: Sequence[Row], name: str) -> Any:
+    return max(rows, key=lambda row: (row[name] != "", *_order(row)))[name]
+
+
+def _attempt(events: Sequence[Priced]) -> Row:
+    rows = [event.row for event in events]
+    row: Row = {
+        **_words(rows),
+        "events": len(rows),
+        "started_at": min(_began(one) for one in rows),
+        "ended_at": max(one["occurred_at"] for one in rows),
         **{name: sum(one[name] for one in rows) for name in _COUNTED},
         "custom_units": _added(one["custom_units"] for one in rows),
         "ai_units": _added(one["ai_units"] for one in rows),

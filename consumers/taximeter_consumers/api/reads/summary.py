@@ -33,6 +33,7 @@ COLUMNS: Final[Mapping[Dimension, str]] = {
     Dimension.MODEL: "model",
     Dimension.USAGE_TYPE: "usage_type",
     Dimension.NODE_TYPE: "node_type",
+    Dimension.NODE: "node_id",
 }
 _STARTS: Final = {
     Granularity.HOUR: "toStartOfHour({time}, 'UTC')",
@@ -59,7 +60,10 @@ ROLLUPS: Final = (
     ),
     Counted("model_costs", "hour", frozenset({"account_id", "provider", "model", "usage_type"})),
     Counted(
-        "node_costs", "started_at", frozenset({"account_id", "user_id", "workflow_id", "node_type"}), by="startedAt"
+        "node_costs",
+        "started_at",
+        frozenset({"account_id", "user_id", "workflow_id", "node_type", "node_id"}),
+        by="startedAt",
     ),
 )
 

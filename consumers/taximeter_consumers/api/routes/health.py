@@ -10,7 +10,9 @@ from taximeter_consumers.api.access import Using
 from taximeter_consumers.api.metrics import CONTENT_TYPE
 from taximeter_consumers.api.models.health import Alive, Ready
 from taximeter_consumers.api.readiness import Verdict
+from taximeter_consumers.api.reads.known_calls import known_calls
 from taximeter_consumers.api.services import Services
+from taximeter_schemas.errors import TaximeterError
 
 router = APIRouter(tags=["operations"])
 _NOT_READY: Final[dict[int | str, dict[str, Any]]] = {503: {"model": Ready, "description": "Not ready, and why"}}
@@ -49,9 +51,17 @@ def is_ready(services: Using, response: Response) -> Ready:
     },
 )
 def read_metrics(services: Using) -> Response:
-    """A closed list of metrics in Prometheus' text format."""
-    _verdict(services)
+    """A closed list of metrics in Prometheus' text format. What cannot be looked at is not a number."""
+    found = _verdict(services)
+    services.metrics.saw_calls(_calls(services) if found.facts.clickhouse else None)
     return Response(services.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def _calls(services: Services) -> dict[str, int] | None:
+    try:
+        return services.calls.get("all", lambda: known_calls(services.reads.get()))
+    except TaximeterError:
+        return None
 
 
 def _verdict(services: Services) -> Verdict:

@@ -68,5 +68,6 @@ def read_quota(
         account_id=account,
         standings=[standing_of(one) for one in answer.standings],
         reservations=[hold_of(one) for one in answer.holds],
+        more_reservations=answer.hidden_holds > 0,
         as_of=known_at(answer),
     )

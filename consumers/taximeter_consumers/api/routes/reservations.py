@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query
 
 from taximeter_consumers.api.access import Caller, IdempotencyKey, Ingester, Reader, Using
+from taximeter_consumers.api.cursor import cursor_of, place_of, useless
 from taximeter_consumers.api.models.quota import (
     ConfirmAsked,
     HoldOf,
     HoldState,
     Reservation,
     ReservationAsked,
+    ReservationsPage,
+    ReservationsQuery,
     Settled,
 )
 from taximeter_consumers.api.problem_docs import refusals
 from taximeter_consumers.api.problems import Problem, not_found
 from taximeter_consumers.api.reservations import (
     granted,
+    hold_of,
     is_of,
     moment_of,
     new_name,
@@ -70,16 +74,40 @@ def reserve(
     )
 
 
+@router.get("", operation_id="listReservations", summary="Reservations", responses=refusals("not-found"))
+def list_reservations(
+    chosen: Annotated[ReservationsQuery, Query()], caller: Reader, services: Using
+) -> ReservationsPage:
+    """Those of an account, or of a project, user, key or run of it, that still claim something, the newest first.
+
+    One whose work is wholly in the usage claims nothing and is not among them. Pages are stable.
+    """
+    account = the_account(caller, chosen.account_id)
+    subject = subject_of(chosen, account)
+    question = {"subject": subject.levels[-1]}
+    (before,) = place_of(chosen.cursor, question, (int,)) if chosen.cursor else (None,)
+    if before is not None and not 0 <= before < 2**63:
+        raise useless()
+    answer = services.asker.show(subject, before=before)
+    if answer.status is not Status.SHOWN:
+        raise unexpected(answer)
+    page = answer.holds[-chosen.limit :][::-1]
+    more = answer.hidden_holds > 0 or len(answer.holds) > chosen.limit
+    return ReservationsPage(
+        reservations=[hold_of(one) for one in page],
+        next_cursor=cursor_of((page[-1].place,), question) if more else None,
+    )
+
+
 @router.get(
     "/{reservationId}", operation_id="readReservation", summary="A reservation", responses=refusals("not-found")
 )
 def read_reservation(
     reservation_id: Id, chosen: Annotated[HoldOf, Query()], caller: Reader, services: Using
 ) -> Reservation:
-    """How it stands, among the 200 newest of the account that still claim something. One whose work is wholly in the
-    usage claims nothing and is not found any more."""
+    """How it stands. One that is over is found for some minutes more."""
     account = _owner(caller, chosen.account_id, reservation_id)
-    answer = services.asker.show(Subject(account_id=account))
+    answer = services.asker.show(Subject(account_id=account), only=reservation_id)
     if answer.status is not Status.SHOWN:
         raise unexpected(answer)
     for hold in answer.holds:

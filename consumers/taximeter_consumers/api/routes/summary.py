@@ -27,7 +27,7 @@ def summarise(chosen: Annotated[SummaryQuery, Query()], caller: Reader, services
     """Sums of the rollups, grouped by up to four dimensions and by hour, day or month of UTC.
 
     Users, projects, workflows, contexts and qualities go together; so do providers, models and usage types; so do
-    users, workflows and node types. Each goes with accounts.
+    users, workflows, node types and nodes. Each goes with accounts.
     """
     account = caller.account(chosen.account_id)
     given = {name: value for name in _FILTERS if (value := getattr(chosen, name)) is not None}

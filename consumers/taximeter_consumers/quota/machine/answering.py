@@ -73,20 +73,28 @@ def refused(command: Asked, reason: str) -> Reply:
 
 def shown(root: Root, command: Show, levels: Sequence[Level], now: int) -> Reply:
     """Limits, use and holds of a subject: those holds that count at its narrowest level, the newest last."""
-    narrowest = levels[-1].key
-    holds = [hold for hold in root.holds.values() if narrowest in hold.levels and not hold.top.done]
-    hidden = len(holds) - MOST_SHOWN
+    holds = _holds(root, command, levels[-1].key)
+    hidden = max(0, len(holds) - MOST_SHOWN)
     return reply(
         command, Status.SHOWN, standings=tuple(standing for level in levels for standing in level.standings(now)),
-        holds=tuple(_shown(hold) for hold in holds[-MOST_SHOWN:]),
-        reason=f"{hidden:,} older holds are not shown" if hidden > 0 else "", **_known(levels),
+        holds=tuple(_shown(hold) for hold in holds[-MOST_SHOWN:]), hidden_holds=hidden,
+        reason=f"{hidden:,} older holds are not shown" if hidden else "", **_known(levels),
     )  # fmt: skip
+
+
+def _holds(root: Root, command: Show, level: str) -> list[Hold]:
+    if command.only is not None:
+        one = root.holds.get(command.only)
+        return [one] if one is not None and level in one.levels else []
+    found = (hold for hold in root.holds.values() if level in hold.levels and not hold.top.done)
+    return [hold for hold in found if command.before is None or hold.offset < command.before]
 
 
 def _shown(hold: Hold) -> HoldShown:
     return HoldShown(
         hold_id=hold.hold_id, kind=hold.kind, state=hold.state.value, amounts=canonical_amounts(hold.amounts),
         expires_at=hold.expires_at, run_id=hold.run_id, parent=None if hold.outer is None else hold.outer.hold_id,
+        place=hold.offset,
     )  # fmt: skip
 
 

@@ -1,0 +1,50 @@
+"""`python -m taximeter_infra.healthy`: whether the container's process lives, for HEALTHCHECK. Exit code 0 or 1.
+
+It starts in a tenth of a second and imports nothing heavy, as it runs every few seconds. Of the API it asks `/healthz`;
+of any other role it looks whether process 1 runs. What a role waits for (a broker that is away) does not make it sick:
+to start it again would help nobody. How far it is behind is told by `taximeter status` and by metrics.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SECONDS = 4
+_ALIVE = frozenset("RSD")
+_PORT = 8080
+
+
+def port_of_api(argv: Sequence[str]) -> int | None:
+    """The port that `taximeter api` listens on by its command line; None for another role."""
+    words = [word for argument in argv for word in argument.split("=", 1)]
+    if "api" not in words:
+        return None
+    return int(words[words.index("--port") + 1]) if "--port" in words else _PORT
+
+
+def is_alive(status: str) -> bool:
+    """By the text of /proc/PID/stat: running, sleeping or waiting for a disk; not stopped, not a zombie."""
+    return status.rpartition(")")[2].split()[0] in _ALIVE
+
+
+def main(process: Path = Path("/proc/1")) -> int:
+    """0 where the process lives."""
+    try:
+        port = port_of_api((process / "cmdline").read_text().split("\0"))
+        if port is None:
+            return 0 if is_alive((process / "stat").read_text()) else 1
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=_SECONDS) as answer:
+            return 0 if answer.status == HTTPStatus.OK else 1
+    except OSError:
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
