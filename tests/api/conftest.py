@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
+from tests.api.embedding import Place, placed
+from tests.api.new_key import new_key
 from tests.api.use import MINE, RIVAL, fill
 from tests.databases import Databases
 from tests.quota.sdk.conftest import Site, new_site, serving
 from tests.rollups.database import with_book
 
-from taximeter_consumers.api import key_store
 from taximeter_consumers.api.app import create_app
-from taximeter_consumers.api.keys import ALL_ACCOUNTS, Key, Scope, hash_of, made, text_of
+from taximeter_consumers.api.keys import ALL_ACCOUNTS
 from taximeter_consumers.api.services import Services, services_of
 from taximeter_consumers.api.settings import ApiSettings
 from taximeter_consumers.clickhouse import ClickHouse, connect
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from tests.api.writing import Writing
 
 __all__ = ["new_site", "serving"]  # fixtures of the quota SDK's tests: a site with a service that decides
-READING = frozenset({Scope.READ, Scope.BILLING})
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,6 @@ class Filled:
 
     settings: ClickHouseSettings
     clickhouse: ClickHouse
-
-
-def new_key(clickhouse: ClickHouse, account: str, scopes: frozenset[Scope] = READING, **more: Any) -> str:
-    """A stored key, as its owner has it."""
-    shown = made(secrets.token_bytes)
-    key = Key(shown.key_id, hash_of(shown.secret), "test", account, scopes, datetime.now(UTC))
-    key_store.keep(clickhouse, shown, replace(key, **more))
-    return text_of(shown)
 
 
 @pytest.fixture(scope="session")
@@ -130,4 +120,11 @@ def writing(serving: Site) -> Iterator[Writing]:
     from tests.api.writing import writing_at
 
     with writing_at(serving) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def place(databases: Databases) -> Iterator[Place]:
+    """One server of the embedded page for the module; each test takes accounts of its own."""
+    with placed(databases) as found:
         yield found

@@ -11,9 +11,10 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 from tests.api.conformance import KeptOpen
-from tests.api.conftest import Filled, new_key
+from tests.api.conftest import Filled
 from tests.api.hostile import complaint, requests, shown
 from tests.api.in_process import ask_all
+from tests.api.new_key import new_key
 from tests.api.writing import ALL, WORKER_KEY, Writing
 
 from taximeter_consumers.api.app import create_app

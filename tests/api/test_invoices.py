@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from starlette.testclient import TestClient
-from tests.api.conftest import Get, new_key
+from tests.api.conftest import Get
+from tests.api.new_key import new_key
 from tests.api.use import MARK, MINE
 
 from taximeter_consumers.api.accepted import accepted

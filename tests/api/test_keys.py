@@ -13,7 +13,8 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
-from tests.api.conftest import Filled, new_key
+from tests.api.conftest import Filled
+from tests.api.new_key import new_key
 from tests.api.use import MINE
 from typer.testing import CliRunner, Result
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.testclient import TestClient
-from tests.api.conftest import Filled, new_key
+from tests.api.conftest import Filled
+from tests.api.new_key import new_key
 from tests.api.use import MINE
 
 from taximeter_consumers.api.app import create_app

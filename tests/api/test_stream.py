@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from pydantic import SecretStr
-from tests.api.conftest import new_key
 from tests.api.listening import Heard, Live, hearing, live
+from tests.api.new_key import new_key
 from tests.api.use import event
 from tests.api.writing import ALL, services_at
 from tests.databases import Databases

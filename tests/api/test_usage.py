@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.api.conftest import Get, getter, new_key
+from tests.api.conftest import Get, getter
+from tests.api.new_key import new_key
 from tests.api.use import MINE, RIVAL, event
 from tests.rollups.database import with_book
 from tests.rollups.rows import Sink

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 from starlette.testclient import TestClient
-from tests.api.conftest import new_key
+from tests.api.new_key import new_key
 from tests.quota.sdk.conftest import Site
 
 from taximeter_consumers.api.app import create_app

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tests.api.conftest import new_key
+from tests.api.new_key import new_key
 from tests.dashboard.browser import DESKTOP, Opened, answering, chromium, watched
 from tests.quota.sdk.conftest import Site
 
