@@ -57,7 +57,19 @@ QUOTA: Final = (
     "quota.before_commit",  # all is written, the transaction is open
     "quota.after_checkpoint",  # the transaction is committed, the loop does not know
 )
-POINTS: Final = frozenset({*INVOICE, *REPRICE, *SINK, *AGGREGATE, *QUOTA})
+REPLAY: Final = (
+    "replay.kept",  # the destination is durable, the place is not noted
+    "replay.before_ledger",  # batches of a replay are in, the ledger has not heard of them
+)
+SWAP: Final = (
+    "swap.paused",  # the live events take no inserts, nothing is exchanged
+    "swap.caught_up",  # the shadow has all that the live tables have
+    "swap.noted",  # the exchange is noted and not begun
+    "swap.one_exchanged",  # one pair of several is exchanged, as when the server dies in between
+    "swap.exchanged",  # all pairs are; what came in between is still to be carried over
+    "swap.carried_over",  # it is carried over, and not rolled up
+)
+POINTS: Final = frozenset({*INVOICE, *REPRICE, *SINK, *AGGREGATE, *QUOTA, *REPLAY, *SWAP})
 
 
 @dataclass(frozen=True)
@@ -89,3 +101,8 @@ def reached(name: str) -> None:
     """Dies here if the environment says so, else returns."""
     if _ARMED is not None and _ARMED.name == name and next(_ARMED.visits) == _ARMED.nth:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_armed(name: str) -> bool:
+    """Whether the environment wants this process to die there: for a place that exists only to be died at."""
+    return _ARMED is not None and _ARMED.name == name

@@ -1,19 +1,17 @@
 """`/dashboard` and its files: static, read once when the application is made, the same for everybody.
 
-The page has no data in it: what it shows it asks for with the key of whoever signs in. Every file is checked by its
-ETag on each load, so that a new version is taken at once and an old one costs a 304.
+The page has no data in it: what it shows it asks for with the key of whoever signs in.
 """
 
 from __future__ import annotations
 
-import hashlib
 import mimetypes
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+
+from taximeter_consumers.api.static_file import StaticFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
     from starlette.requests import Request
+    from starlette.responses import Response
 
 PREFIX: Final = "/dashboard/static/"
 _INDEX: Final = "index.html"
@@ -31,55 +30,37 @@ _POLICY: Final = (
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
 
-@dataclass(frozen=True)
-class File:
-    """A file as it goes out."""
-
-    content: bytes
-    media_type: str
-    etag: str
-
-
 def register(app: FastAPI) -> None:
     """Puts the page and its files on the application."""
     files = static_files()
 
     async def page(request: Request) -> Response:
-        return _answer(request, files[_INDEX])
+        return files[_INDEX].answer(request)
 
     async def static(request: Request) -> Response:
         found = files.get(request.path_params["name"])
         if found is None:
             raise HTTPException(404)
-        return _answer(request, found)
+        return found.answer(request)
 
     app.add_route("/dashboard", page, include_in_schema=False)
     app.add_route(PREFIX + "{name:path}", static, include_in_schema=False)
 
 
-def static_files() -> Mapping[str, File]:
+def static_files() -> Mapping[str, StaticFile]:
     """All files of the page by their path below `/dashboard/static/`."""
     return dict(_read(resources.files("taximeter_consumers.api") / "dashboard", ""))
 
 
-def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, File]]:
+def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, StaticFile]]:
     for entry in folder.iterdir():
         name = prefix + entry.name
         if entry.is_dir():
             yield from _read(entry, f"{name}/")
         else:
-            content = entry.read_bytes()
-            yield name, File(content, _type_of(name), f'"{hashlib.sha256(content).hexdigest()[:32]}"')
+            yield name, StaticFile(entry.read_bytes(), _type_of(name), _POLICY)
 
 
 def _type_of(name: str) -> str:
     suffix = name[name.rfind(".") :] if "." in name else ""
     return _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "text/plain"
-
-
-def _answer(request: Request, file: File) -> Response:
-    headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
-    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if file.etag in known:
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, headers=headers, media_type=file.media_type)

@@ -17,6 +17,7 @@ from taximeter_schemas.errors import Retryable
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message
 
+    from taximeter_consumers.archive.message import ReadMessage
     from taximeter_schemas.event import MeterEvent
     from taximeter_schemas.settings import KafkaSettings
 
@@ -49,7 +50,7 @@ class TopicCopy:
             raise refused_settings(error) from error
         partitions_of(self._producer, kafka, topic, mend="create it, then replay into it")
 
-    def write(self, message: Message, _event: MeterEvent | None, /) -> None:
+    def write(self, message: ReadMessage, _event: MeterEvent | None, /) -> None:
         """Hand one copy to the client, waiting while its queue is full."""
         while True:
             try:
@@ -75,6 +76,10 @@ class TopicCopy:
         self._raise_failure()
         if left:
             raise Retryable(f"{left} copies were not acknowledged by {self._topic}; replay the range again")
+
+    def keep(self) -> None:
+        """Wait for every acknowledgement so far: what is noted as sent is in the topic."""
+        self.finish()
 
     def abandon(self) -> None:
         """Stop sending; what is in the topic stays."""

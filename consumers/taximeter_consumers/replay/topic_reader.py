@@ -10,9 +10,10 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from taximeter_consumers.kafka_client import LOOK_SECONDS, QUIET, partitions_of, refused_settings
 from taximeter_consumers.kafka_errors import translate
@@ -20,8 +21,6 @@ from taximeter_consumers.replay.topic_range import Found, Span, TopicRange, chos
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
-    from confluent_kafka import Message
-
     from taximeter_schemas.settings import KafkaSettings
 
 BATCH = 1_000
@@ -70,31 +69,29 @@ class TopicReader:
 
     def read(self, spans: Sequence[Span]) -> Iterator[Message]:
         """Every message of the spans, in the order of each partition; ends by itself."""
+        for batch in self.batches(spans):
+            yield from batch
+
+    def batches(self, spans: Sequence[Span]) -> Iterator[list[Message]]:
+        """The same some hundreds at a time, each batch of one partition: next to nothing runs once for each message."""
         ends = {span.partition: span.end for span in spans if not span.is_empty}
         self._consumer.assign(
             [TopicPartition(self.topic, span.partition, span.first) for span in spans if not span.is_empty]
         )
-        heard = time.monotonic()
+        # Looks in vain, not time: whoever takes the messages may be held up for long.
+        looks = 0
         while ends:
-            batch = self._consumer.consume(BATCH, _POLL_SECONDS)
-            if batch:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > _STALL_SECONDS:
+            taken = self._consumer.consume(BATCH, _POLL_SECONDS)
+            looks = 0 if taken else looks + 1
+            if looks * _POLL_SECONDS > _STALL_SECONDS:
                 raise Retryable(f"Kafka sent nothing of {self.topic} for {_STALL_SECONDS:.0f} s")
-            for message in batch:
-                partition, offset = message.partition(), message.offset()
+            for partition, run in groupby(taken, key=Message.partition):
                 if partition is None or partition not in ends:
                     continue
-                error = message.error()
-                if error is not None and error.code() != _EOF:
-                    raise translate(error)
-                if offset is None:
-                    continue
-                if error is None and offset < ends[partition]:
-                    yield message
-                # The word of a partition's end carries the offset after its last record. It counts, because markers of
-                # Kafka's own at the end are never delivered; one that comes too early (Tansu sends such) does not.
-                if (offset if error is not None else offset + 1) >= ends[partition]:
+                wanted, is_over = _before(list(run), ends[partition])
+                if wanted:
+                    yield wanted
+                if is_over:
                     del ends[partition]
                     self._consumer.incremental_unassign([TopicPartition(self.topic, partition)])
 
@@ -152,3 +149,27 @@ class TopicReader:
             if answer.error is not None:
                 raise translate(answer.error)
         return {answer.partition: answer.offset if answer.offset >= 0 else None for answer in answers}
+
+
+def _before(run: list[Message], end: int) -> tuple[list[Message], bool]:
+    """The messages of a partition that lie before `end`, and whether nothing before it can follow. Raises what an error
+    among them is translated to.
+
+    The word of a partition's end carries the offset after its last record. It counts, because markers of Kafka's own
+    at the end are never delivered; one that comes too early (Tansu sends such) does not.
+    """
+    reached = 0
+    if any(map(Message.error, run)):
+        for message in run:
+            error = message.error()
+            if error is not None and error.code() != _EOF:
+                raise translate(error)
+            if error is not None:
+                reached = max(reached, message.offset() or 0)
+        run = [message for message in run if message.error() is None]
+    if run:
+        last = run[-1].offset() or 0
+        reached = max(reached, last + 1)
+        if last >= end:
+            run = [message for message in run if (message.offset() or 0) < end]
+    return run, reached >= end

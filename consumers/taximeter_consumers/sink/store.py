@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import structlog
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
     from taximeter_consumers.sink.batch import Batch
     from taximeter_consumers.sink.bundle import Bundle
-    from taximeter_consumers.sink.dead_letters import DeadLetterWriter
     from taximeter_consumers.sink.ledger import Ledger
     from taximeter_schemas.registry import Registry
 
@@ -86,12 +85,27 @@ class _Reader:
     walk: Walk
 
 
+class DeadLetters(Protocol):
+    """Where bad records go: `DeadLetterWriter`, or nowhere in a replay, whose bad records are dead letters already."""
+
+    def write(self, letters: Sequence[DeadLetter], attempts: int, /) -> None:
+        """Returns when all are kept. Raises Retryable."""
+
+
 class Store:
-    """Stores bundles; may be shared by threads."""
+    """Stores bundles; may be shared by threads. Without `recognise` the engine drops nothing that it has seen: for
+    repeats that are to be stored again, as after rows were lost."""
 
     def __init__(
-        self, clickhouse: ClickHouse, registry: Registry, dead_letters: DeadLetterWriter, ledger: Ledger
+        self,
+        clickhouse: ClickHouse,
+        registry: Registry,
+        dead_letters: DeadLetters,
+        ledger: Ledger,
+        *,
+        recognise: bool = True,
     ) -> None:
+        self._events = _EVENTS if recognise else _EVENTS_AGAIN
         self._clickhouse = clickhouse
         self._registry = registry
         self._dead_letters = dead_letters
@@ -109,7 +123,7 @@ class Store:
             bad = self._insert_all(bundle, _TRIAL)
             if not self._lacks_rows(bundle, bad):
                 return _by_batch(bundle, bad)
-        bad = self._insert_all(bundle, _EVENTS)
+        bad = self._insert_all(bundle, self._events)
         if (attempt > 1 or bundle.announced_before) and self._lacks_rows(bundle, bad):
             _log.warning("rows are missing after a repeated insert", slices=str(bundle))
             bad = self._insert_all(bundle, _EVENTS_AGAIN)

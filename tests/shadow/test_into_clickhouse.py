@@ -1,0 +1,64 @@
+"""A replay into the live tables: it changes nothing that is there, and brings back what was lost."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from tests.shadow.conftest import Live
+
+from taximeter_consumers.replay import bulk
+from taximeter_consumers.replay.event_filter import EventFilter
+from taximeter_consumers.replay.into_clickhouse import Conduct, Wish, store
+from taximeter_consumers.replay.topic_range import TopicRange
+from taximeter_consumers.replay.topic_reader import TopicReader
+from taximeter_consumers.sink.log_identity import LogIdentity
+from taximeter_schemas.registry import PackagedRegistry
+
+pytestmark = pytest.mark.integration
+
+
+def replayed(live: Live, wanted: EventFilter, topic: str | None = None) -> bulk.Stored:
+    """A whole topic into the live tables, as the command does it."""
+    name = topic or live.topics.events
+    with closing(TopicReader(live.kafka, name)) as reader:
+        log = LogIdentity(live.kafka, name, seen=False).log
+        wish = Wish(TopicRange(), wanted, PackagedRegistry())
+        stored, _ = store(reader, log, wish, live.clickhouse, Conduct())
+    return stored
+
+
+def test_a_replay_changes_no_total(live: Live) -> None:
+    """Twice over, whole or filtered."""
+    totals = live.totals()
+    (account,) = live.clickhouse.rows("SELECT account_id FROM run_costs ORDER BY cost_usd DESC LIMIT 1")[0]
+    assert replayed(live, EventFilter()).batches > 0
+    assert live.totals() == totals
+    replayed(live, EventFilter(account_ids=frozenset({account})))
+    assert live.totals() == totals
+    assert not replayed(live, EventFilter(account_ids=frozenset({"nobody"}))).batches
+
+
+def test_a_replay_brings_back_what_was_lost(live: Live) -> None:
+    """Rows that were deleted are stored again, though the engine has seen their insert before, and count again."""
+    totals = live.totals()
+    lost = "account_id = (SELECT min(account_id) FROM stored_events)"
+    live.clickhouse.execute(f"ALTER TABLE stored_events DELETE WHERE {lost}", settings={"mutations_sync": 2})
+    live.clickhouse.execute("TRUNCATE TABLE stored_run_costs")
+    assert live.totals() != totals
+    replayed(live, EventFilter())
+    assert live.totals() == totals
+
+
+def test_a_log_that_no_ledger_knows_is_filtered_event_by_event(live: Live) -> None:
+    """The dead letters hold what nobody can decode: with a filter nothing of them is stored, without one it is counted
+    as bad. The log of the events is not touched."""
+    totals = live.totals()
+    letters = live.topics.dead_letters
+    assert replayed(live, EventFilter(account_ids=frozenset({"acct-001"})), letters).records == 0
+    stored = replayed(live, EventFilter(), letters)
+    assert stored.records == stored.bad > 0
+    assert live.totals()[:-1] == totals[:-1]
+    others = f"kafka_topic = '{letters}'"
+    live.clickhouse.execute(f"ALTER TABLE stored_ingest_batches DELETE WHERE {others}", settings={"mutations_sync": 2})
+    assert live.totals() == totals
