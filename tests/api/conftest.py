@@ -25,6 +25,7 @@ from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_schemas.settings import ClickHouseSettings
 
 if TYPE_CHECKING:
+    from tests.api.documented import Documented
     from tests.api.writing import Writing
 
 __all__ = ["new_site", "serving"]  # fixtures of the quota SDK's tests: a site with a service that decides
@@ -120,6 +121,18 @@ def writing(serving: Site) -> Iterator[Writing]:
     from tests.api.writing import writing_at
 
     with writing_at(serving) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def world(new_site: Callable[[], Site]) -> Iterator[Documented]:
+    """The world of the documents, and an API on a socket."""
+    from tests.api.documented import documented_world
+    from tests.api.writing import writing_at
+
+    site = new_site()
+    site.start()
+    with writing_at(site) as writing, documented_world(writing) as found:
         yield found
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.api.documented import Documented, documented_world
-from tests.api.writing import Writing
+from tests.api.documented import Documented
 
 from taximeter_consumers.api.curl_line import curl_line
 
@@ -61,13 +60,6 @@ def sent(line: str, environment: dict[str, str], folder: Path) -> tuple[int, str
     assert done.returncode in ((0, 28) if streaming else (0,)), (line, done.stderr)
     body, _, status = done.stdout.rpartition("\n")
     return int(status), body
-
-
-@pytest.fixture(scope="module")
-def world(writing: Writing) -> Iterator[Documented]:
-    """One API for the page."""
-    with documented_world(writing) as found:
-        yield found
 
 
 def environment_of(world: Documented) -> dict[str, str]:

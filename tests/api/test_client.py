@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.api.documented import ACCOUNT, RUN, Documented, documented_world
+from tests.api.documented import ACCOUNT, RUN, Documented
 from tests.api.writing import Writing
 
 from taximeter.client import AsyncTaximeter, LimitReached, NotAllowed, NotFound, Taximeter, Unavailable
@@ -21,13 +21,6 @@ from taximeter_schemas.event import AiUsage, MeterEvent
 from taximeter_schemas.uuid7 import new_event_id
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def world(writing: Writing) -> Iterator[Documented]:
-    """One API for all tests of the module."""
-    with documented_world(writing) as found:
-        yield found
 
 
 @pytest.fixture
@@ -155,9 +148,9 @@ def test_a_limit_says_which_and_how_much_is_left(acme: Taximeter) -> None:
     assert check.refused_by.limit == 5_000_000
 
 
-def test_more_reservations_than_an_answer_shows_are_all_listed(operator: Taximeter, writing: Writing) -> None:
+def test_more_reservations_than_an_answer_shows_are_all_listed(operator: Taximeter, world: Documented) -> None:
     """Over 200: the newest first, page by page, each once; and each is found by its name."""
-    account = writing.site.account(10**6).account_id
+    account = world.writing.site.account(10**6).account_id
     names = [operator.reservations.create({"total_tokens": 1}, account_id=account).reservation_id for _ in range(205)]
     found = [one.reservation_id for one in operator.reservations.list(account_id=account, limit=200)]
     assert found == names[::-1]
@@ -166,7 +159,7 @@ def test_more_reservations_than_an_answer_shows_are_all_listed(operator: Taximet
     assert operator.reservations.get(names[0], account_id=account).state == "open"
     small = operator.reservations.page(account_id=account, limit=3)
     assert [one.reservation_id for one in small.reservations] == found[:3]
-    assert not acme_sees(writing, account)
+    assert not acme_sees(world.writing, account)
 
 
 def acme_sees(writing: Writing, account: str) -> bool:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.api.documented import Documented, documented_world
-from tests.api.writing import Writing
+from tests.api.documented import Documented
 
 from taximeter.client.terms import KEY, URL
 
 pytestmark = pytest.mark.integration
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
-
-
-@pytest.fixture(scope="module")
-def world(writing: Writing) -> Iterator[Documented]:
-    """One API for the page."""
-    with documented_world(writing) as found:
-        yield found
 
 
 def test_the_examples_run(world: Documented, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -83,15 +84,19 @@ def test_a_timeout_is_a_timeout(driver: str, server: Loopback, tapped: RecordedM
     server.say(Answer([START], headers=SSE, framing="chunked", ending="hang"))
     raised: list[BaseException] = []
 
-    def work() -> None:
+    def work(seconds: float) -> None:
         try:
-            DRIVERS[driver](Post(server.url(PATH), timeout=0.3))
+            DRIVERS[driver](Post(server.url(PATH), timeout=seconds))
         except Exception as error:  # noqa: BLE001 - each library has its own
             raised.append(error)
 
-    events = _in_node(tapped, work)
+    for seconds in (0.3, 5):
+        event = _in_node(tapped, partial(work, seconds))[-1]
+        # On a busy machine the time may be over before the answer begins, and then there is no call to judge.
+        if event.ai is not None:
+            break
     assert raised
-    (event,) = events
+    events = [event]
     assert event.http is not None
     assert event.http.errors == 1
     assert _outcome(events) == "timeout"
