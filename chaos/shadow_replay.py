@@ -27,6 +27,7 @@ from typing import Any
 from chaos import report, shadow_traffic
 from chaos.process import KILLED, PATIENCE_SECONDS, Process
 from taximeter_consumers.clickhouse import connect
+from taximeter_consumers.failpoints import SWAP
 from taximeter_infra.stack.local_stack import LocalStack
 from taximeter_infra.stack.plan import StackAddresses, StackPlan
 from taximeter_infra.stack.waiting import wait_until
@@ -37,14 +38,6 @@ NAME = "proof"
 _DATABASE, _TOPIC = "shadow_proof", "shadow_proof.events"
 _LIVE_SEED = 900_001
 BUILD_DEATHS = ("replay.before_ledger", "aggregate.after_recompute@2")
-SWAP_DEATHS = (
-    "swap.paused",
-    "swap.caught_up",
-    "swap.noted",
-    "swap.one_exchanged",
-    "swap.exchanged",
-    "swap.carried_over",
-)
 _TOTALS = "SELECT toInt64(sum(events)), sum(input_tokens + output_tokens), toString(sum(cost_usd)) FROM run_costs"
 _STORED = "SELECT toInt64(count()) FROM events"
 _WAITING = """
@@ -173,11 +166,11 @@ class Proof:
 
     def _swap(self, direction: str) -> None:
         """Killed at every step in turn; each time the next call ends what was begun."""
-        for place in SWAP_DEATHS:
+        for place in SWAP:
             self._die_at(place, "replay", "--shadow", NAME, direction)
             other = "--undo" if direction == "--swap" else "--swap"
             self.findings.timed("swaps", lambda: self._must("replay", "--shadow", NAME, direction))
-            if place != SWAP_DEATHS[-1]:
+            if place != SWAP[-1]:
                 self.findings.timed("swaps", partial(self._must, "replay", "--shadow", NAME, other))
 
     def _settle(self, events: int) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from tests.shadow.conftest import Killed, Live, failing_at
 
+from taximeter_consumers.failpoints import SWAP
 from taximeter_consumers.pricing.book import append_rates, read_rates
 from taximeter_consumers.pricing.rate import EPOCH
 from taximeter_consumers.replay.topic_range import Offsets, TopicRange
@@ -24,14 +25,6 @@ pytestmark = pytest.mark.integration
 BATCHES = """
 SELECT kafka_partition, first_offset, last_offset, batch_id, stored, dead_lettered FROM ingest_batches ORDER BY 1, 2
 """
-PLACES = (
-    "swap.paused",
-    "swap.caught_up",
-    "swap.noted",
-    "swap.one_exchanged",
-    "swap.exchanged",
-    "swap.carried_over",
-)
 
 
 def test_a_shadow_is_what_is_live(live: Live) -> None:
@@ -138,14 +131,14 @@ def test_a_swap_that_dies_is_ended_by_the_next_call(live: Live, monkeypatch: pyt
     with live.shadow("dying") as pair:
         live.fill(pair)
         swapped_in = False
-        for place in PLACES:
+        for place in SWAP:
             with monkeypatch.context() as patched:
                 failing_at(place, patched)
                 with pytest.raises(Killed):
                     swap(pair, swapped_in=not swapped_in)
             totals = live.totals()
             finished = recover(pair)
-            assert finished == (None if place in PLACES[:2] else not swapped_in), place
+            assert finished == (None if place in SWAP[:2] else not swapped_in), place
             swapped_in = swapped_in if finished is None else finished
             assert not journal.standing(pair.shadow).open
             assert not is_paused(pair.live, "stored_events"), place

@@ -5,8 +5,9 @@ Each file is held against its digest before anything of it is handed on, so dama
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from taximeter_consumers.archive.message import ArchivedMessage
 
 _AT_ONCE: Final = 2_000
+
+
+def in_batches(messages: Iterable[ArchivedMessage]) -> Iterator[list[ArchivedMessage]]:
+    """The messages, some thousands at a time."""
+    rest = iter(messages)
+    while batch := list(islice(rest, _AT_ONCE)):
+        yield batch
 
 
 class ArchiveReader:
@@ -49,28 +57,24 @@ class ArchiveReader:
     def batches(self, spans: Sequence[Span]) -> Iterator[list[ArchivedMessage]]:
         """The messages of the spans, partition by partition, some thousands at a time."""
         for span in spans:
-            taken: list[ArchivedMessage] = []
-            expected = span.first
-            for part in self._manifest.of_partition(span.partition):
-                if part.last < span.first or part.first >= span.end:
-                    continue
-                self._check(part)
-                for message in read_part(self._folder / part.path, self.topic, span.partition):
-                    # Files may overlap after an archive was written twice; each offset is handed on once.
-                    if not expected <= message.at_offset < span.end:
-                        continue
-                    expected = message.at_offset + 1
-                    taken.append(message)
-                    if len(taken) >= _AT_ONCE:
-                        yield taken
-                        taken = []
-            if taken:
-                yield taken
+            yield from in_batches(self._messages(span))
 
     def read(self, spans: Sequence[Span]) -> Iterator[ArchivedMessage]:
         """The same one by one."""
         for batch in self.batches(spans):
             yield from batch
+
+    def _messages(self, span: Span) -> Iterator[ArchivedMessage]:
+        expected = span.first
+        for part in self._manifest.of_partition(span.partition):
+            if part.last < span.first or part.first >= span.end:
+                continue
+            self._check(part)
+            for message in read_part(self._folder / part.path, self.topic, span.partition):
+                # Files may overlap after an archive was written twice; each offset is handed on once.
+                if expected <= message.at_offset < span.end:
+                    expected = message.at_offset + 1
+                    yield message
 
     def _check(self, part: ArchivedPart) -> None:
         path = self._folder / part.path

@@ -7,6 +7,7 @@ offset. The time of its arrival is lost; the clock of its id stands in for it, w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from taximeter_consumers.archive.files import holds_messages, read_part, records
 from taximeter_consumers.archive.message import ArchivedMessage
+from taximeter_consumers.archive.reader import in_batches
 from taximeter_consumers.replay.topic_range import Found, Span, TopicRange, chosen_partitions, resolve
 from taximeter_schemas import codec, frame
 from taximeter_schemas.errors import Misconfigured
@@ -22,7 +24,6 @@ from taximeter_schemas.event import MeterEvent
 if TYPE_CHECKING:
     from taximeter_schemas.registry import Registry
 
-_AT_ONCE: Final = 2_000
 _ID_CLOCK_BITS: Final = 80
 
 
@@ -55,17 +56,7 @@ class EventFiles:
     def batches(self, spans: Sequence[Span]) -> Iterator[list[ArchivedMessage]]:
         """The messages of the spans, file by file, some thousands at a time."""
         for span in spans:
-            taken: list[ArchivedMessage] = []
-            for place, message in enumerate(self._messages(span.partition)):
-                if place >= span.end:
-                    break
-                if place >= span.first:
-                    taken.append(message)
-                if len(taken) >= _AT_ONCE:
-                    yield taken
-                    taken = []
-            if taken:
-                yield taken
+            yield from in_batches(islice(self._messages(span.partition), span.first, span.end))
 
     def read(self, spans: Sequence[Span]) -> Iterator[ArchivedMessage]:
         """The same one by one."""
