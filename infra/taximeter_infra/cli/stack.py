@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 import typer
@@ -183,7 +184,7 @@ def register(app: typer.Typer) -> None:
 
 def run_in_foreground(plan: StackPlan, console: Console, on_ready: Callable[[StackAddresses], None]) -> None:
     """Run the stack until Ctrl-C, SIGTERM, or a part that is down for good (exit code 1)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked = _interrupted_by_signals()
     stack, beat = LocalStack(plan), threading.Event()
     try:
         on_ready(stack.start(_line_printer(console)))
@@ -192,6 +193,7 @@ def run_in_foreground(plan: StackPlan, console: Console, on_ready: Callable[[Sta
         console.print("Ctrl-C stops the stack", highlight=False)
         shown = None
         while stack.alive:
+            _interrupt_if(asked)
             health = stack.poll()
             if health != shown:
                 show_health(console, health)
@@ -218,6 +220,25 @@ def _prepare(addresses: StackAddresses) -> None:
 
 def _line_printer(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _interrupted_by_signals() -> threading.Event:
+    """Makes SIGTERM and Ctrl-C a KeyboardInterrupt, and sets the event. An exception that is raised inside a destructor
+    or a library's callback is lost; the event is not."""
+    asked = threading.Event()
+
+    def heard(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, heard)
+    return asked
+
+
+def _interrupt_if(asked: threading.Event) -> None:
+    if asked.is_set():
+        raise KeyboardInterrupt
 
 
 def _ignore_interrupts() -> None:
