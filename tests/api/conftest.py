@@ -115,7 +115,7 @@ def open_clickhouse(filled: Filled) -> Iterator[ClickHouse]:
     connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def writing(serving: Site) -> Iterator[Writing]:
     """The API over a real broker, ClickHouse and quota service; each test takes accounts of its own."""
     from tests.api.writing import writing_at
@@ -124,7 +124,7 @@ def writing(serving: Site) -> Iterator[Writing]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def world(new_site: Callable[[], Site]) -> Iterator[Documented]:
     """The world of the documents, and an API on a socket."""
     from tests.api.documented import documented_world

@@ -125,11 +125,14 @@ def _answers(client: QuotaClient) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_site(
     local_stack: StackAddresses, databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Site]]:
-    """Makes sites with topics and a database of their own."""
+    """Makes sites with topics and a database of their own; their services end with the module.
+
+    A service ticks for as long as it lives: kept for the whole session, a few of them slow every later test.
+    """
     with ExitStack() as held:
 
         def make() -> Site:
@@ -147,9 +150,9 @@ def new_site(
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serving(new_site: Callable[[], Site]) -> Site:
-    """A site whose service runs for all tests of the session: each takes accounts of its own."""
+    """A site whose service runs for all tests of the module: each takes accounts of its own."""
     made = new_site()
     made.start()
     return made
