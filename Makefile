@@ -8,7 +8,7 @@ ARGS ?=
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos chaos-long
+.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos shadow-proof chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-api: setup ## Reads of runs by HTTP with 10 million events stored, at one 
 chaos: setup ## Break everything in every way, 20 seeds each, and prove that no number changes (FAULTS=quota, ARGS="--fault zombie")
 	@faults=0; $(BIN)/python -m chaos --seeds 20 $(if $(FAULTS),--group $(FAULTS)) $(ARGS) || faults=$$?; \
 		$(if $(filter quota,$(FAULTS)),true,$(BIN)/python -m chaos --mutations) && exit $$faults
+
+shadow-proof: setup ## Five million events replayed into a shadow and swapped in under live traffic, with kills (ARGS="--events 200000")
+	$(BIN)/python -m chaos.shadow_replay --events 5000000 $(ARGS)
 
 chaos-long: setup ## The same with longer runs, 1,000 of them
 	$(BIN)/python -m chaos --long $(ARGS)
