@@ -61,6 +61,14 @@ REPLAY: Final = (
     "replay.kept",  # the destination is durable, the place is not noted
     "replay.before_ledger",  # batches of a replay are in, the ledger has not heard of them
 )
+DLQ: Final = (
+    "dlq.sent",  # the broker has some letters of a redrive again, the memory has not
+    "dlq.noted",  # the memory has them, more are to follow
+)
+ARCHIVE: Final = (
+    "archive.written",  # a file is there, the manifest does not list it
+    "archive.listed",  # the manifest lists it, more are to follow
+)
 SWAP: Final = (
     "swap.paused",  # the live events take no inserts, nothing is exchanged
     "swap.caught_up",  # the shadow has all that the live tables have
@@ -69,7 +77,22 @@ SWAP: Final = (
     "swap.exchanged",  # all pairs are; what came in between is still to be carried over
     "swap.carried_over",  # it is carried over, and not rolled up
 )
-POINTS: Final = frozenset({*INVOICE, *REPRICE, *SINK, *AGGREGATE, *QUOTA, *REPLAY, *SWAP})
+ERASE: Final = (
+    "erase.begun",  # the hash and the pseudonym are remembered, nothing is rewritten
+    "erase.events",  # events have the pseudonym, sums by user have the id
+    "erase.recounted",  # the sums are counted again, the emptied rows still name the user
+    "erase.moved",  # what has no events is moved
+    "erase.others",  # runs, nodes and settings have the pseudonym
+    "erase.deleted",  # the emptied rows are gone
+    "erase.done",  # all is done, the pseudonym is still in an old row
+)
+RETENTION: Final = (
+    "retention.noted",  # the horizon is recorded, no row is deleted
+    "retention.deleted",  # one month is deleted, more are to go
+)
+POINTS: Final = frozenset(
+    {*INVOICE, *REPRICE, *SINK, *AGGREGATE, *QUOTA, *REPLAY, *DLQ, *ARCHIVE, *SWAP, *ERASE, *RETENTION}
+)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """`python -m taximeter_infra.healthy`: whether the container's process lives, for HEALTHCHECK. Exit code 0 or 1.
 
-It starts in a tenth of a second and imports nothing heavy, as it runs every few seconds. Of the API it asks `/healthz`;
-of any other role it looks whether process 1 runs. What a role waits for (a broker that is away) does not make it sick:
+It starts in a tenth of a second and imports nothing heavy, as it runs every few seconds. Of the API it asks `/healthz`,
+and of any role that has `--metrics`, where that says whether the loop turns; of others it looks whether process 1 runs.
+What a role waits for (a broker that is away) does not make it sick:
 to start it again would help nobody. How far it is behind is told by `taximeter status` and by metrics.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import urllib.request
 from http import HTTPStatus
@@ -21,12 +23,14 @@ _ALIVE = frozenset("RSD")
 _PORT = 8080
 
 
-def port_of_api(argv: Sequence[str]) -> int | None:
-    """The port that `taximeter api` listens on by its command line; None for another role."""
+def port_of(argv: Sequence[str], named: str = "") -> int | None:
+    """The port at which a command line serves `/healthz`; None for a role that does not. `named`: TAXIMETER_METRICS."""
     words = [word for argument in argv for word in argument.split("=", 1)]
-    if "api" not in words:
-        return None
-    return int(words[words.index("--port") + 1]) if "--port" in words else _PORT
+    if "api" in words:
+        return int(words[words.index("--port") + 1]) if "--port" in words else _PORT
+    place = words[words.index("--metrics") + 1] if "--metrics" in words else named
+    port = place.rpartition(":")[2]
+    return int(port) if port.isdecimal() else None
 
 
 def is_alive(status: str) -> bool:
@@ -37,7 +41,7 @@ def is_alive(status: str) -> bool:
 def main(process: Path = Path("/proc/1")) -> int:
     """0 where the process lives."""
     try:
-        port = port_of_api((process / "cmdline").read_text().split("\0"))
+        port = port_of((process / "cmdline").read_text().split("\0"), os.environ.get("TAXIMETER_METRICS", ""))
         if port is None:
             return 0 if is_alive((process / "stat").read_text()) else 1
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=_SECONDS) as answer:

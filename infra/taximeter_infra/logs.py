@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
-def configure_logs(*, level: int = logging.INFO) -> None:
-    """Sets structlog up for this process. Never hand it a payload, a URL with credentials or an event's text."""
+
+def configure_logs(*, level: int = logging.INFO, noted: Processor | None = None) -> None:
+    """Sets structlog up for this process. Never hand it a payload, a URL with credentials or an event's text.
+
+    `noted` sees each line before it is written."""
     terminal = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            *(() if noted is None else (noted,)),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,

@@ -4,15 +4,44 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
 
 
-def stop_on_signals() -> threading.Event:
+class StopSign(threading.Event):
+    """An event that knows when it was last looked at: a loop asks at every turn whether to stop, so it is its beat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked_at = time.time()
+        self._waiting = False
+
+    @property
+    def looked_at(self) -> float:
+        """Unix seconds when somebody last looked; now, while somebody waits for it."""
+        return time.time() if self._waiting else self._looked_at
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        self._looked_at = time.time()
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits for it, as long."""
+        self._waiting = True
+        try:
+            return super().wait(timeout)
+        finally:
+            self._waiting = False
+            self._looked_at = time.time()
+
+
+def stop_on_signals() -> StopSign:
     """The event that the first signal sets."""
-    stop = threading.Event()
+    stop = StopSign()
 
     def heard(number: int, _: FrameType | None) -> None:
         stop.set()

@@ -10,22 +10,19 @@ Two runs at once, and a run after a crash, are safe: what exists is taken as it 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, though its stubs do not re-export all
-    AdminClient,
-    ConfigResource,
-    NewTopic,
-    OffsetSpec,
-)
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # public, though its stubs do not re-export it
 
-from taximeter_consumers.kafka_client import QUIET, refused_settings
 from taximeter_infra.stack.waiting import wait_until
-from taximeter_schemas.errors import Misconfigured, Retryable, TaximeterError
+from taximeter_infra.topic_admin import TIMEOUT_SECONDS, TopicAdmin, translated
+from taximeter_schemas.errors import Misconfigured, Retryable
 
 if TYPE_CHECKING:
+    from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]  # the same
+
     from taximeter_schemas.settings import KafkaSettings, TopicSettings
 
 DEAD_LETTER_PARTITIONS = 3
@@ -35,30 +32,20 @@ DEAD_LETTER_BYTES = 16 * 2**20
 ALERT_PARTITIONS = 3
 # Facts of a root with many levels, and what is known of a level that counts many windows.
 QUOTA_BYTES = 8 * 2**20
-_TIMEOUT_SECONDS = 15.0
 _MINUTE_MS = 60_000
 _HOUR_MS = 60 * _MINUTE_MS
 
 _REFUSED: Final = {KafkaError.INVALID_CONFIG, KafkaError.INVALID_REQUEST, KafkaError.UNSUPPORTED_VERSION}
-_MENDS: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "allow this user to create topics, or let somebody create them who may",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "allow this user to create topics, or let somebody create them who may",
-    KafkaError.INVALID_PARTITIONS: "choose another TAXIMETER_TOPIC_PARTITIONS or TAXIMETER_TOPIC_QUOTA_PARTITIONS",
-    KafkaError.INVALID_REPLICATION_FACTOR: "set default.replication.factor of the brokers to what they can hold",
-    KafkaError.POLICY_VIOLATION: "create the topics by the rules of this cluster; Taximeter takes them as they are",
-    KafkaError.TOPIC_EXCEPTION: "choose another name: look at the TAXIMETER_TOPIC_* variables",
-    KafkaError._AUTHENTICATION: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",  # noqa: SLF001 - librdkafka's name
-    KafkaError.SASL_AUTHENTICATION_FAILED: "look at KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD",
-}
 
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic as Taximeter wants it."""
+    """A topic as Taximeter wants it. Replicas: 0 for what the brokers give a new topic."""
 
     name: str
     partitions: int
     config: Mapping[str, str]
+    replication_factor: int = 0
 
 
 @dataclass
@@ -76,27 +63,52 @@ class TopicsReport:
 
 @dataclass(frozen=True)
 class TopicState:
-    """A topic as it is. `records` counts offsets between the ends, so it is high where Kafka itself wrote some."""
+    """A topic as it is. `records` counts offsets between the ends, so it is high where Kafka itself wrote some.
+
+    `replication_factor` is that of the partition with the fewest replicas; `config` has every setting of the topic.
+    """
 
     name: str
     partitions: int
     records: int
-    timestamp_type: str
-    retention_ms: str
-    cleanup_policy: str
+    replication_factor: int
+    config: Mapping[str, str]
+
+    @property
+    def timestamp_type(self) -> str:
+        """`LogAppendTime` or `CreateTime`."""
+        return self.config.get("message.timestamp.type", "unknown")
+
+    @property
+    def retention_ms(self) -> str:
+        """Milliseconds; -1 for ever."""
+        return self.config.get("retention.ms", "unknown")
+
+    @property
+    def cleanup_policy(self) -> str:
+        """`delete`, `compact` or both."""
+        return self.config.get("cleanup.policy", "unknown")
 
 
 def wanted(topics: TopicSettings) -> list[TopicSpec]:
-    """The topics of the pipeline."""
+    """The topics of the pipeline. Raises Misconfigured for replicas that could not be in sync."""
+    least, replicas = topics.min_insync_replicas, topics.replication_factor
+    if least > replicas > 0:
+        raise Misconfigured(
+            f"{least} replicas cannot be in sync where there are {replicas}",
+            mend="make TAXIMETER_TOPIC_MIN_INSYNC_REPLICAS less than TAXIMETER_TOPIC_REPLICATION_FACTOR, as 2 of 3",
+        )
     letters = {
         **_kept(max(topics.retention_hours, DEAD_LETTER_RETENTION_DAYS * 24)),
         "max.message.bytes": str(DEAD_LETTER_BYTES),
     }
-    return [
+    specs = [
         TopicSpec(topics.events, topics.partitions, _kept(topics.retention_hours)),
         TopicSpec(topics.dead_letters, DEAD_LETTER_PARTITIONS, letters),
         *_wanted_for_quotas(topics),
     ]
+    in_sync = {"min.insync.replicas": str(least)} if least else {}
+    return [replace(spec, config={**spec.config, **in_sync}, replication_factor=replicas) for spec in specs]
 
 
 def _wanted_for_quotas(topics: TopicSettings) -> list[TopicSpec]:
@@ -136,10 +148,10 @@ def _kept(hours: int) -> dict[str, str]:
 
 def ensure_topics(kafka: KafkaSettings, topics: TopicSettings) -> TopicsReport:
     """Creates what is missing and waits until every partition has a leader. Raises Retryable or Misconfigured."""
-    admin = _admin(kafka)
+    specs, admin = wanted(topics), TopicAdmin(kafka)
     report = TopicsReport()
-    present = _partitions(admin)
-    for spec in wanted(topics):
+    present = admin.partitions()
+    for spec in specs:
         if spec.name in present:
             report.existing.append(spec.name)
         else:
@@ -150,42 +162,18 @@ def ensure_topics(kafka: KafkaSettings, topics: TopicSettings) -> TopicsReport:
 
 def describe_topics(kafka: KafkaSettings, topics: TopicSettings) -> list[TopicState]:
     """The topics that exist, as they are. Raises Retryable or Misconfigured."""
-    admin = _admin(kafka)
-    present = _partitions(admin)
+    admin = TopicAdmin(kafka)
+    present = admin.metadata().topics
     return [_describe(admin, spec.name, present[spec.name]) for spec in wanted(topics) if spec.name in present]
 
 
-def translated(error: KafkaError) -> TaximeterError:
-    """The error of ours for one of the admin client's."""
-    if error.code() in _MENDS:
-        return Misconfigured(f"Kafka says {error.name()}: {error.str()}", mend=_MENDS[error.code()])
-    return Retryable(f"Kafka does not answer as it should ({error.name()}: {error.str()})")
-
-
-def _admin(kafka: KafkaSettings) -> AdminClient:
-    try:
-        return AdminClient({**kafka.client_config()}, logger=QUIET)
-    except KafkaException as error:
-        raise refused_settings(error) from error
-
-
-def _partitions(admin: AdminClient) -> dict[str, int]:
-    """Topic to the number of its partitions; 0 while one of them has no leader."""
-    try:
-        found = admin.list_topics(timeout=_TIMEOUT_SECONDS).topics
-    except KafkaException as error:
-        raise translated(error.args[0]) from error
-    return {
-        name: len(topic.partitions) if all(part.leader >= 0 for part in topic.partitions.values()) else 0
-        for name, topic in found.items()
-    }
-
-
-def _create(admin: AdminClient, spec: TopicSpec, report: TopicsReport) -> None:
+def _create(admin: TopicAdmin, spec: TopicSpec, report: TopicsReport) -> None:
+    # -1 is the broker's word for its own default.
+    replicas = spec.replication_factor or -1
     for config in (spec.config, {}):
-        topic = NewTopic(spec.name, num_partitions=spec.partitions, config=dict(config))
+        topic = NewTopic(spec.name, spec.partitions, replicas, config=dict(config))
         try:
-            admin.create_topics([topic], request_timeout=_TIMEOUT_SECONDS)[spec.name].result()
+            admin.client.create_topics([topic], request_timeout=TIMEOUT_SECONDS)[spec.name].result()
         except KafkaException as error:
             refusal: KafkaError = error.args[0]
             if refusal.code() == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -199,34 +187,17 @@ def _create(admin: AdminClient, spec: TopicSpec, report: TopicsReport) -> None:
         return
 
 
-def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
+def _wait_for_leaders(admin: TopicAdmin, names: list[str]) -> None:
     def led() -> bool:
-        present = _partitions(admin)
+        present = admin.partitions()
         return all(present.get(name) for name in names)
 
-    if names and not wait_until(led, _TIMEOUT_SECONDS):
+    if names and not wait_until(led, TIMEOUT_SECONDS):
         raise Retryable(f"the new topics {', '.join(names)} have no leader yet")
 
 
-def _describe(admin: AdminClient, name: str, partitions: int) -> TopicState:
-    ends: dict[str, int] = {}
-    places = [TopicPartition(name, partition) for partition in range(partitions)]
-    resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    first = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the library's gap
-    last = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the same
-    try:
-        for label, end in (("low", first), ("high", last)):
-            asked = admin.list_offsets(dict.fromkeys(places, end), request_timeout=_TIMEOUT_SECONDS)
-            ends[label] = sum(answer.result().offset for answer in asked.values())
-        config = admin.describe_configs([resource], request_timeout=_TIMEOUT_SECONDS)[resource].result()
-    except KafkaException as error:
-        raise translated(error.args[0]) from error
-    setting = {key: entry.value for key, entry in config.items()}
-    return TopicState(
-        name,
-        partitions,
-        ends["high"] - ends["low"],
-        setting.get("message.timestamp.type") or "unknown",
-        setting.get("retention.ms") or "unknown",
-        setting.get("cleanup.policy") or "unknown",
-    )
+def _describe(admin: TopicAdmin, name: str, found: TopicMetadata) -> TopicState:
+    is_led = all(part.leader >= 0 for part in found.partitions.values())
+    partitions = len(found.partitions) if is_led else 0
+    replicas = min((len(part.replicas) for part in found.partitions.values()), default=0)
+    return TopicState(name, partitions, admin.records(name, partitions), replicas, admin.config(name))

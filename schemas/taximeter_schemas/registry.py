@@ -83,7 +83,7 @@ class HttpRegistry:
             if error.error_code == _SCHEMA_NOT_FOUND:
                 raise Poison("unknown_schema", f"the schema registry has no schema {schema_id}") from error
             raise Retryable(f"the schema registry answered {error.http_status_code}") from error
-        except _unreachable() as error:
+        except unreachable() as error:
             raise Retryable("the schema registry does not answer") from error
         try:
             return fastavro.parse_schema(json.loads(answer.schema_str or ""), named_schemas={})
@@ -105,11 +105,11 @@ class HttpRegistry:
                     mend="look at the subject's compatibility mode; the versions of Taximeter are BACKWARD_TRANSITIVE",
                 ) from error
             raise Retryable(f"the schema registry answered {error.http_status_code}") from error
-        except _unreachable() as error:
+        except unreachable() as error:
             raise Retryable("the schema registry does not answer") from error
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
+def unreachable() -> tuple[type[Exception], ...]:
     """What the registry's client raises when nobody answers; it speaks HTTP by either of two libraries."""
     libraries = (sys.modules.get(name) for name in ("httpx", "httpx2"))
     return (OSError, *(library.HTTPError for library in libraries if library is not None))
@@ -117,8 +117,11 @@ def _unreachable() -> tuple[type[Exception], ...]:
 
 def open_registry(settings: RegistrySettings) -> Registry:
     """The registry that the settings name."""
-    if settings.url is None:
-        return PackagedRegistry()
+    return PackagedRegistry() if settings.url is None else HttpRegistry(open_client(settings))
+
+
+def open_client(settings: RegistrySettings, **further: object) -> SchemaRegistryClient:
+    """A client of the registry that is named; `further` are its options. Raises Misconfigured where it is missing."""
     try:
         from confluent_kafka.schema_registry import SchemaRegistryClient
     except ImportError as error:
@@ -126,7 +129,7 @@ def open_registry(settings: RegistrySettings) -> Registry:
             "SCHEMA_REGISTRY_URL is set, but the registry client's dependencies are not installed",
             mend="pip install 'taximeter[registry]'",
         ) from error
-    config: dict[str, object] = {"url": settings.url}
+    config: dict[str, object] = {"url": settings.url, **further}
     if settings.basic_auth is not None:
         config["basic.auth.user.info"] = settings.basic_auth.get_secret_value()
-    return HttpRegistry(SchemaRegistryClient(config))
+    return SchemaRegistryClient(config)

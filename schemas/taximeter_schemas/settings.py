@@ -60,7 +60,7 @@ class RegistrySettings(BaseSettings):
 
 
 class TopicSettings(BaseSettings):
-    """The names of the topics and how many partitions a new one gets."""
+    """The names of the topics, and what a new one gets."""
 
     model_config = SettingsConfigDict(env_prefix="TAXIMETER_TOPIC_", frozen=True, extra="ignore")
 
@@ -73,3 +73,9 @@ class TopicSettings(BaseSettings):
     partitions: int = Field(12, ge=1, le=10_000)
     quota_partitions: int = Field(12, ge=1, le=10_000, description="of the commands and the state; never changed later")
     retention_hours: int = Field(7 * 24, ge=1, description="how long events stay in Kafka")
+    replication_factor: int = Field(
+        0, ge=0, le=100, description="replicas of a new topic; 0: what the brokers give it by themselves"
+    )
+    min_insync_replicas: int = Field(
+        0, ge=0, le=100, description="replicas that must have a record before it counts; 0: what the brokers say"
+    )

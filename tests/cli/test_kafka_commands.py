@@ -43,6 +43,47 @@ def test_topics_are_created_once(taximeter: Taximeter, on_kafka: TopicNames) -> 
     )
 
 
+def test_topics_are_brought_to_what_is_wanted(
+    taximeter: Taximeter, on_kafka: TopicNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--apply lengthens a retention and adds partitions to the events; shorter only with --yes; never to quotas."""
+    taximeter("topics", "create")
+    monkeypatch.setenv("TAXIMETER_TOPIC_RETENTION_HOURS", "200")
+    monkeypatch.setenv("TAXIMETER_TOPIC_PARTITIONS", "3")
+    monkeypatch.setenv("TAXIMETER_TOPIC_QUOTA_PARTITIONS", "5")
+    short = taximeter("topics", "describe")
+    assert short.exit_code == 1
+    assert f"differs: {on_kafka.events} has retention.ms 604800000, not 720000000" in short.stderr
+    done = json.loads(taximeter("topics", "create", "--apply", "--json").stdout)
+    assert {(one["topic"], one["setting"]) for one in done["applied"]} == {
+        (on_kafka.events, "retention.ms"),
+        (on_kafka.events, "partitions"),
+    }
+    assert [one["mend"] for one in done["left"]] == ["set TAXIMETER_TOPIC_QUOTA_PARTITIONS to 2"]
+    monkeypatch.setenv("TAXIMETER_TOPIC_RETENTION_HOURS", "96")
+    monkeypatch.setenv("TAXIMETER_TOPIC_QUOTA_PARTITIONS", "2")
+    longer = taximeter("topics", "create", "--apply")
+    assert longer.exit_code == 0
+    assert "set " not in longer.stdout
+    assert "--yes" in longer.stdout
+    assert "set retention.ms of" in taximeter("topics", "create", "--apply", "--yes").stdout
+    shown = taximeter("topics", "describe")
+    assert f"{on_kafka.events}: 3 partitions, 0 records, LogAppendTime, kept for 4 days, 1 replica" in shown.stdout
+    assert taximeter("topics", "create", "--yes").exit_code == 2
+
+
+def test_replicas_are_asked_of_the_brokers(taximeter: Taximeter, on_kafka: TopicNames) -> None:
+    """More than there are brokers: told with the setting. More in sync than there are replicas: nobody is asked."""
+    refused = taximeter("topics", "create", "--replication-factor", 3, "--min-insync-replicas", 2)
+    assert refused.exit_code == 1
+    assert "TAXIMETER_TOPIC_REPLICATION_FACTOR" in refused.stderr
+    closed = taximeter("topics", "create", "--replication-factor", 1, "--min-insync-replicas", 2)
+    assert "cannot be in sync" in closed.stderr
+    made = taximeter("topics", "create", "--replication-factor", 1, "--min-insync-replicas", 1)
+    assert made.exit_code == 0
+    assert taximeter("topics", "describe").exit_code == 0
+
+
 def test_simulated_events_come_back(taximeter: Taximeter, on_kafka: TopicNames, tmp_path: Path) -> None:
     """Sent, counted independently, replayed as JSON lines, into a file and into another topic."""
     missing = taximeter("simulate", "--events", 10)

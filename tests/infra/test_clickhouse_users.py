@@ -131,6 +131,8 @@ def test_every_service_does_its_work_as_its_user_and_no_more(
     run("operator", "simulate", "--events", "300", "--seed", "4")
     _produce_garbage(topic_names.events)
     assert "1 dead letters" in run("sink", "sink", "--until-caught-up")
+    run("operator", "dlq", "redrive", "--force", "--dry-run")
+    run("operator", "dlq", "drop", "--everything", "--yes", "--why", "a test")
     run("aggregator", "aggregate")
     run("aggregator", "aggregate", "--rebuild")
     run("quota", "quota", "service", "--until-caught-up")
@@ -139,6 +141,10 @@ def test_every_service_does_its_work_as_its_user_and_no_more(
     run("api", "report", "summary")
     run("billing", "invoice", "run", "--json")
     admin = Endpoint("127.0.0.1", server.http_port, "taximeter", server.password)
+    user = admin.ask("SELECT user_id FROM metering.run_costs WHERE user_id != '' ORDER BY 1 LIMIT 1").text.strip()
+    assert "no sum has changed" in run("migrator", "erase", "--user", user, "--yes")
+    run("migrator", "retention", "delete", "--before", "40d", "--yes")
+    run("migrator", "retention", "set", "--texts", "90")
     for statement in re.findall(r"^ALTER [^;]*", (FILES / "views.sql").read_text(), re.MULTILINE):
         assert (answer := admin.ask(statement)).ok, answer.text
     for view in sorted(views() - {"api_keys"}):

@@ -86,7 +86,20 @@ def test_services_work_with_the_rights_of_the_list_and_no_others(run: Run, broke
     assert lag is not None
     refused = run("executor", "sink", "--until-caught-up", code=1)
     assert "mend" in refused
-    assert "no-password" not in run("operator", "topics", "describe", password="no-password", code=1)
+    wrong = run("operator", "topics", "describe", password="no-password", code=1)
+    assert "no-password" not in wrong
+    assert "mend: look at KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in wrong
+
+
+@pytest.mark.integration
+def test_topics_are_altered_with_the_rights_of_the_list(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings and partitions by the user of the topics; an operator may look, and is told whose rights it takes."""
+    run("topics", "topics", "create")
+    monkeypatch.setenv("TAXIMETER_TOPIC_RETENTION_HOURS", "200")
+    refused = run("operator", "topics", "create", "--apply", code=1)
+    assert "taximeter-topics" in refused
+    assert "set retention.ms of metering.events to 720000000" in run("topics", "topics", "create", "--apply")
+    assert "metering.events: 2 partitions" in run("operator", "topics", "describe")
 
 
 def test_every_service_has_a_user() -> None:

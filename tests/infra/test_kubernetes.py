@@ -12,7 +12,7 @@ import yaml
 from tests.infra.product import ROOT, parse, variables
 
 FOLDER = ROOT / "infra" / "kubernetes"
-FOREIGN = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor"}
+FOREIGN = {"ScaledObject", "TriggerAuthentication", "ServiceMonitor", "PodMonitor"}
 TARGETS = ("base", "overlays/single-node", "overlays/production")
 FILES = sorted(FOLDER.rglob("*.yaml"))
 Resource = dict[str, Any]

@@ -13,10 +13,15 @@ from tests.monitoring.grafana import INFRA
 from taximeter_consumers.api.metrics import Metrics
 from taximeter_consumers.api.reads.known_calls import STATES, known_calls
 from taximeter_consumers.clickhouse import ClickHouse
+from taximeter_consumers.quota.service.metrics import QuotaMetrics
+from taximeter_consumers.rollups.metrics import RollupMetrics
+from taximeter_consumers.sink.metrics import SinkMetrics
+from taximeter_infra.served import Served
+from taximeter_infra.signals import StopSign
 
 RULES = INFRA / "prometheus" / "taximeter.rules.yml"
 CASES = Path(__file__).with_name("rules.test.yml")
-PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed; Debian's package prometheus has it"
 )
@@ -46,18 +51,22 @@ def test_every_metric_of_the_rules_is_served() -> None:
     """The names, as /metrics spells them."""
     metrics = Metrics()
     metrics.saw_calls(None)
-    served = set(re.findall(r"^# TYPE (\w+)", metrics.text().decode(), re.MULTILINE))
+    text = metrics.text().decode() + "".join(
+        Served("sink", StopSign(), kind.registry).text().decode()
+        for kind in (SinkMetrics(), QuotaMetrics(), RollupMetrics())
+    )
+    served = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     named = set(re.findall(r"\b(taximeter_\w+)", RULES.read_text(encoding="utf-8")))
     assert {re.sub(r"_bucket$", "", name) for name in named} <= served
 
 
 def test_every_alert_is_explained() -> None:
-    """The page has a heading for each, and each names its heading."""
+    """The runbook has a heading for each and for no other one, and each names its heading."""
     rules = RULES.read_text(encoding="utf-8")
     alerts = re.findall(r"alert: (\w+)", rules)
-    headings = re.findall(r"^### (\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert alerts == headings
-    assert re.findall(r"monitoring\.md#(\w+)", rules) == [name.lower() for name in alerts]
+    headings = re.findall(r"^### (Taximeter\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(alerts) == sorted(headings)
+    assert re.findall(r"operations\.md#(\w+)", rules) == [name.lower() for name in alerts]
 
 
 @pytest.mark.integration

@@ -13,9 +13,15 @@ from typing import Any
 
 @dataclass
 class RegistryState:
-    """What the registry holds, and what it was asked. `fails_with` makes it answer everything with that status."""
+    """What the registry holds, and what it was asked. `fails_with` makes it answer everything with that status.
+
+    It judges no schema: `incompatible` are the versions with which it finds whatever it is asked about incompatible,
+    and with any of them it registers nothing. Its one subject has no mode of its own.
+    """
 
     schemas: dict[int, str] = field(default_factory=dict)
+    mode: str = "FULL_TRANSITIVE"
+    incompatible: set[int] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     fails_with: int | None = None
@@ -35,20 +41,39 @@ class _Handler(BaseHTTPRequestHandler):
     state: RegistryState
 
     def do_GET(self) -> None:
-        """`/schemas/ids/{id}`."""
+        """`/schemas/ids/{id}`, `/subjects/{subject}/versions[/{version}]`, `/config[/{subject}]`."""
         if self._fails():
             return
-        schema_id = int(self.path.partition("?")[0].rpartition("/")[2])
-        if schema_id in self.state.schemas:
-            self._answer(200, {"schema": self.state.schemas[schema_id]})
-        else:
-            self._answer(404, {"error_code": 40403, "message": "Schema not found"})
+        match self.path.partition("?")[0].strip("/").split("/"):
+            case ["schemas", "ids", number] if int(number) in self.state.schemas:
+                self._answer(200, {"schema": self.state.schemas[int(number)]})
+            case ["schemas", *_]:
+                self._answer(404, {"error_code": 40403, "message": "Schema not found"})
+            case ["config"]:
+                self._answer(200, {"compatibilityLevel": self.state.mode})
+            case ["config", _] if self.state.schemas:
+                self._answer(404, {"error_code": 40408, "message": "no compatibility of its own"})
+            case ["subjects", _, "versions"] if self.state.schemas:
+                self._answer(200, list(range(1, len(self.state.schemas) + 1)))
+            case ["subjects", subject, "versions", number] if self.state.schemas:
+                schema_id, text = list(self.state.schemas.items())[int(number) - 1]
+                found = {"subject": subject, "version": int(number), "id": schema_id, "schema": text}
+                self._answer(200, found | {"schemaType": "AVRO"})
+            case _:
+                self._answer(404, {"error_code": 40401, "message": "Subject not found"})
 
     def do_POST(self) -> None:
-        """`/subjects/{subject}/versions`."""
+        """`/subjects/{subject}/versions`, `/compatibility/subjects/{subject}/versions/{version}`."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._fails():
-            self._answer(200, {"id": self.state.register(body["schema"])})
+        if self._fails():
+            return
+        match self.path.partition("?")[0].strip("/").split("/"):
+            case ["compatibility", _, _, _, number]:
+                self._answer(200, {"is_compatible": int(number) not in self.state.incompatible})
+            case _ if self.state.incompatible:
+                self._answer(409, {"error_code": 409, "message": "Incompatible schema"})
+            case _:
+                self._answer(200, {"id": self.state.register(body["schema"])})
 
     def _fails(self) -> bool:
         self.state.asked.append(f"{self.command} {self.path.partition('?')[0]}")

@@ -23,7 +23,7 @@ from taximeter_consumers.audit.examine import (
     look_into_gaps,
     read_everything,
 )
-from taximeter_consumers.audit.ledger import Log, entries, others, partitions
+from taximeter_consumers.audit.ledger import Log, entries, frozen, others, partitions
 from taximeter_consumers.audit.letters import Letters, read_letters
 from taximeter_consumers.audit.log import LogProbe
 from taximeter_consumers.audit.reread import Sources
@@ -94,10 +94,11 @@ class IngestAudit:
         committed = self.probe.committed(sorted(places))
         letters = self._letters(progress)
         tilings, missing = {}, {}
+        deleted = frozen(self.clickhouse, log)
         for partition, place in places.items():
             progress(f"ledger of partition {partition}", 0)
             owed = _Owed(entries(self.clickhouse, log, partition), letters, partition, committed[partition])
-            begin = place.log_first if scope.in_log else 0
+            begin = max(place.log_first if scope.in_log else 0, deleted.get(partition, 0))
             tilings[partition] = tile(owed, begin=begin, end=committed[partition], log_end=place.log_end)
             missing[partition] = owed.missing
         self._require_something(places, committed, tilings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers.audit.tiling import Entry
+from taximeter_consumers.retention.horizon import kept_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,11 @@ LIMIT {{page:UInt32}}
 
 _PARTITIONS = f"SELECT DISTINCT kafka_partition FROM ingest_batches WHERE {Log.in_ledger}"  # noqa: S608 - the same
 
+_FROZEN = f"""
+SELECT kafka_partition, max(last_offset) + 1 FROM ingest_batches
+WHERE {Log.in_ledger} AND arrived_at < fromUnixTimestamp64Micro({{kept_from:Int64}}, 'UTC') GROUP BY kafka_partition
+"""  # noqa: S608 - the same
+
 _OTHERS = """
 SELECT uniqExact(kafka_log), count() FROM ingest_batches
 WHERE kafka_topic = {topic:String} AND kafka_log != {log:String}
@@ -58,6 +64,12 @@ def others(clickhouse: ClickHouse, log: Log) -> tuple[int, int]:
     """How many other logs the topic's name stood for before, and how many batches the ledger has of them."""
     logs, batches = clickhouse.rows(_OTHERS, log.parameters)[0]
     return int(logs), int(batches)
+
+
+def frozen(clickhouse: ClickHouse, log: Log) -> dict[int, int]:
+    """Before which offset rows may be deleted, by partition; none where retention has deleted nothing."""
+    horizon = kept_from(clickhouse)
+    return dict(clickhouse.rows(_FROZEN, log.parameters | {"kept_from": horizon})) if horizon else {}
 
 
 def partitions(clickhouse: ClickHouse, log: Log) -> frozenset[int]:

@@ -22,6 +22,7 @@ from taximeter_consumers.conservation.measures import COST, COUNTERS, Gap, Place
 from taximeter_consumers.conservation.not_billed import not_billed
 from taximeter_consumers.conservation.table import Table, shown_of
 from taximeter_consumers.pricing.cards import current_book
+from taximeter_consumers.retention.horizon import kept_from
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -99,8 +100,12 @@ class MoneyAudit:
 
     def __init__(self, clickhouse: ClickHouse, scope: MoneyScope) -> None:
         self._clickhouse = clickhouse
-        self._scope = scope.in_hours()
+        wanted = scope.in_hours()
+        # Before it rollups are frozen, and have no events to be held against.
+        self._scope = wanted.kept_from(kept_from(clickhouse))
         self._report = MoneyReport(self._scope)
+        if self._scope != wanted and self._scope.since is not None:
+            self._report.findings.append(findings.of_retention(self._scope.since))
 
     def run(self, progress: Progress = lambda _what, _done: None) -> MoneyReport:
         """Raises Retryable when ClickHouse is away."""

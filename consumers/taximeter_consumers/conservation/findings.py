@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from taximeter_consumers.audit.balance import Finding, Severity
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from taximeter_consumers.conservation.flight import Mark, Pending
     from taximeter_consumers.conservation.keyed import Keyed
 
@@ -52,3 +54,9 @@ def of_more_gaps(keyed: Keyed, found: int, named: int) -> Finding:
     """Gaps beyond those that are named."""
     text = f"{keyed.name}: {found:,} {keyed.kind}s have gaps, {named:,} of them are named"
     return Finding(Severity.UNPROVEN, "more_gaps", text, found)
+
+
+def of_retention(kept: datetime) -> Finding:
+    """Raw events that were deleted on purpose."""
+    text = f"raw events before {kept:%Y-%m-%d} were deleted by retention: the sums before it are frozen and not judged"
+    return Finding(Severity.NOTE, "retention", text)

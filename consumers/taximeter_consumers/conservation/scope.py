@@ -29,6 +29,11 @@ class MoneyScope:
         until = self.until and (_hour(self.until) if _hour(self.until) == self.until else _hour(self.until) + HOUR)
         return replace(self, since=since, until=until)
 
+    def kept_from(self, horizon: int) -> MoneyScope:
+        """The same without what is before the horizon of raw events (Unix microseconds, a whole hour)."""
+        kept = datetime.fromtimestamp(horizon // 1_000_000, UTC)
+        return replace(self, since=kept) if horizon and (self.since is None or self.since < kept) else self
+
     def times(self, column: str) -> str:
         """The condition that a column of times lies in the hours."""
         bounds = []

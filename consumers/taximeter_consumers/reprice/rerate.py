@@ -21,6 +21,7 @@ from taximeter_consumers.pricing.rate import micros
 from taximeter_consumers.reprice.differences import sums_sql, write_sql
 from taximeter_consumers.reprice.order import slices
 from taximeter_consumers.reprice.summary import Summary
+from taximeter_consumers.retention.horizon import require_kept
 from taximeter_consumers.rollups.tick import tick
 from taximeter_schemas.uuid7 import new_event_id
 
@@ -57,14 +58,17 @@ class Outcome:
 
 
 def preview(clickhouse: ClickHouse, order: Order, progress: Progress = lambda _: None) -> Outcome:
-    """What the order would change. Writes no adjustment."""
+    """What the order would change. Writes no adjustment. Raises Misconfigured where raw events of it are deleted."""
+    require_kept(clickhouse, micros(order.since), "these uses cannot be priced anew")
     old, new = _books(clickhouse)
     return Outcome("", old.version, new.version, _summary(clickhouse, order, (old, new), progress))
 
 
 def rerate(clickhouse: ClickHouse, order: Order, progress: Progress = lambda _: None) -> Outcome:
     """Writes the adjustments of the order, and ticks until they are in the rollups. Starts again where another
-    re-rating or a price came in between. Raises Retryable when ClickHouse is away."""
+    re-rating or a price came in between. Raises Retryable when ClickHouse is away, Misconfigured where raw events of it
+    are deleted."""
+    require_kept(clickhouse, micros(order.since), "these uses cannot be priced anew")
     while True:
         place = int(clickhouse.scalar(_WRITTEN_ONES)) + 1
         old, new = _books(clickhouse)

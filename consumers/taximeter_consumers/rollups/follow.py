@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import threading
 
     from taximeter_consumers.clickhouse import ClickHouse
+    from taximeter_consumers.rollups.metrics import RollupMetrics
 
 LONGEST_WAIT_SECONDS: Final = 60.0
 
@@ -30,7 +31,13 @@ def wait_after_failures(failures: int, interval: float) -> float:
     return float(min(LONGEST_WAIT_SECONDS, max(interval, 0.1) * 2 ** min(failures, 10)))
 
 
-def follow(clickhouse: ClickHouse, stop: threading.Event, interval: float = 1.0, bounds: Bounds | None = None) -> None:
+def follow(
+    clickhouse: ClickHouse,
+    stop: threading.Event,
+    interval: float = 1.0,
+    bounds: Bounds | None = None,
+    counted: RollupMetrics | None = None,
+) -> None:
     """Ticks every `interval` seconds, at once while there is a backlog, until `stop` is set. One log line per tick
     that had work. Raises Misconfigured at once; Retryable never."""
     failures = 0
@@ -40,11 +47,15 @@ def follow(clickhouse: ClickHouse, stop: threading.Event, interval: float = 1.0,
             done = tick(clickhouse, bounds)
         except Retryable as error:
             failures += 1
+            if counted is not None:
+                counted.failures.inc()
             wait = wait_after_failures(failures, interval)
             log.warning("tick failed", error=str(error), retry_in_seconds=wait)
             stop.wait(wait)
             continue
         failures = 0
+        if counted is not None:
+            counted.ticked(clickhouse, done, monotonic() - began)
         if done.version is None:
             stop.wait(interval)
             continue

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers import failpoints
+from taximeter_consumers.retention.horizon import held_back, kept_from, not_frozen
 from taximeter_consumers.rollups.batches import ROWS_OF_BATCHES, Batches, pending_from
+from taximeter_consumers.rollups.erased import names_erased
 from taximeter_consumers.rollups.statements import (
     other_copies_sql,
     price_sql,
@@ -58,7 +60,7 @@ class Rows:
 class Work:
     """What one tick recomputes: all that some rows touch, priced by `book`; the version it writes, whether copies lie
     elsewhere, and whether any row can touch what transactions show. `tick_id`: under which the priced events lie in
-    stored_tick_events, if they do."""
+    stored_tick_events, if they do. `kept_from`: the horizon of raw events, Unix microseconds."""
 
     rows: Rows
     book: Book
@@ -67,6 +69,7 @@ class Work:
     has_copies: bool
     has_transactions: bool
     tick_id: int | None = None
+    kept_from: int = 0
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -76,7 +79,7 @@ class Work:
     @property
     def touched(self) -> str:
         """The query for what the rows touch."""
-        return touched_sql(self.rows.condition, has_copies=self.has_copies)
+        return held_back(touched_sql(self.rows.condition, has_copies=self.has_copies), self.kept_from)
 
 
 def rows_of(batches: Batches) -> Rows:
@@ -94,9 +97,18 @@ def begin(clickhouse: ClickHouse, rows: Rows, book: Book) -> Work:
     version = next_version(clickhouse)
     first = pending_from(clickhouse)
     copies = clickhouse.scalar(other_copies_sql(rows.condition), rows.parameters)
+    has_copies = copies > 0 or names_erased(clickhouse, rows.condition, rows.parameters)
     # A copy elsewhere may have been one of a transaction.
-    shown = copies > 0 or _has_transactions(clickhouse, rows)
-    return Work(rows, book, version, min(first or rows.arrived_from, rows.arrived_from), copies > 0, shown)
+    shown = has_copies or _has_transactions(clickhouse, rows)
+    return Work(
+        rows,
+        book,
+        version,
+        min(first or rows.arrived_from, rows.arrived_from),
+        has_copies,
+        shown,
+        kept_from=kept_from(clickhouse),
+    )
 
 
 def begin_repriced(clickhouse: ClickHouse, rows: Rows, book: Book) -> Work:
@@ -104,7 +116,15 @@ def begin_repriced(clickhouse: ClickHouse, rows: Rows, book: Book) -> Work:
     version = next_version(clickhouse)
     first = pending_from(clickhouse)
     shown = _has_transactions(clickhouse, rows)
-    return Work(rows, book, version, _NEVER if first is None else first, has_copies=False, has_transactions=shown)
+    return Work(
+        rows,
+        book,
+        version,
+        _NEVER if first is None else first,
+        has_copies=False,
+        has_transactions=shown,
+        kept_from=kept_from(clickhouse),
+    )
 
 
 @contextmanager
@@ -162,5 +182,6 @@ def _has_transactions(clickhouse: ClickHouse, rows: Rows) -> bool:
 
 
 def erase_older(clickhouse: ClickHouse, rollup: Rollup, version: int) -> None:
-    """Empties every row that is older than `version`: the end of a rebuild, which wrote all the others."""
-    clickhouse.execute(vanished_sql(rollup, f"version < {version}"), {"version": version})
+    """Empties rows that are older than `version` and not frozen: the end of a rebuild, which wrote all the others."""
+    kept = not_frozen(rollup.window[0] if rollup.window else None, kept_from(clickhouse))
+    clickhouse.execute(vanished_sql(rollup, f"version < {version} AND {kept}"), {"version": version})

@@ -56,13 +56,15 @@ __all__ = ["Bounds", "Rebuilt", "Tick", "rebuild", "tick"]
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick did; `version` is None where nothing was new. `repriced` are events recomputed for new prices."""
+    """What a tick did; `version` is None where nothing was new. `repriced` are events recomputed for new prices.
+    `arrived_from`: when the first record of its batches arrived in Kafka, Unix milliseconds."""
 
     batches: int = 0
     records: int = 0
     models_matched: int = 0
     repriced: int = 0
     version: int | None = None
+    arrived_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
         done.models_matched + matched,
         done.repriced + repriced,
         done.version if version is None else version,
+        done.arrived_from,
     )
 
 
@@ -104,7 +107,7 @@ def roll_up(clickhouse: ClickHouse, batches: Batches, bounds: Bounds | None = No
     failpoints.reached("aggregate.before_record")
     mark_rolled_up(clickhouse, batches, work.version)
     failpoints.reached("aggregate.after_record")
-    return Tick(len(batches.rows), batches.records, matched, repriced, work.version)
+    return Tick(len(batches.rows), batches.records, matched, repriced, work.version, batches.arrived_from)
 
 
 def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:

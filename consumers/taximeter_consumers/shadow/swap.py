@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers import failpoints
 from taximeter_consumers.pricing.cards import current_book
+from taximeter_consumers.retention.horizon import require_kept
 from taximeter_consumers.rollups.batches import Batch, Batches
 from taximeter_consumers.rollups.repriced import last_book
 from taximeter_consumers.rollups.tick import roll_up as roll_up_batches
@@ -75,6 +76,7 @@ def swap(pair: Pair, *, swapped_in: bool, say: Say = lambda _: None) -> Swapped:
         raise Misconfigured(
             f"the shadow {pair.name} {state}", mend=f"taximeter replay --shadow {pair.name} {other} does the opposite"
         )
+    require_kept(pair.live, 0, "a shadow cannot take the place of sums whose events are gone")
     journal.note(pair.shadow, journal.PREPARED, {"swapped_in": swapped_in})
     try:
         noted = _prepare(pair, swapped_in=swapped_in, say=say)

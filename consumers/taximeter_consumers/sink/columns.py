@@ -76,6 +76,9 @@ _COLUMNS: Mapping[str, tuple[str, str]] = {
     "description": ("description", "''"),
 }
 
+# Field of the event -> the column that the sink writes it to. A field that is not here is read over.
+COLUMN_OF: Mapping[str, str] = {path: column for column, (path, _) in _COLUMNS.items()} | {"event_id": "event_id"}
+
 _PRIMITIVES = {
     "string": "String",
     "bytes": "String",

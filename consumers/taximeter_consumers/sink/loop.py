@@ -99,6 +99,7 @@ class Loop:
         self._collect(0.0)
         self._cut()
         self._commit()
+        self._membership.tell(self._counters)
         if self._identity.has_changed(time.monotonic()):
             raise LogGone("the topic was deleted and made anew under its name")
 

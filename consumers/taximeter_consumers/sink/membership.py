@@ -6,6 +6,7 @@ raises into it: a close that was interrupted so may wait for ever. What goes wro
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,11 +20,13 @@ from taximeter_schemas.errors import Retryable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from taximeter_consumers.sink.counters import SinkCounters
     from taximeter_consumers.sink.intent import Standing
     from taximeter_consumers.sink.log_identity import LogIdentity
 
 _log = structlog.get_logger()
 _POLL_RECORDS = 2_000
+_TELL_SECONDS = 1.0
 
 
 class Membership:
@@ -39,6 +42,7 @@ class Membership:
         self.partitions: dict[int, Partition] = {}
         self.rebuilds: list[Rebuild] = []
         self.rebalances = 0
+        self._tell_at = 0.0
         self._consumer = consumer
         self._topic = topic
         self._identity = identity
@@ -101,6 +105,27 @@ class Membership:
             _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), cached=True)
             total += max(high - partition.next_offset, 0)
         return total
+
+    def tell(self, told: SinkCounters) -> None:
+        """Notes how its partitions stand, once a second."""
+        now = time.time()
+        if now < self._tell_at:
+            return
+        self._tell_at = now + _TELL_SECONDS
+        partitions = self.partitions.values()
+        told.paused = sum(partition.paused for partition in partitions)
+        told.stopped = sum(partition.stopped for partition in partitions)
+        told.held_bytes = sum(partition.memory for partition in partitions)
+        told.lag = self._lag(now)
+
+    def _lag(self, now: float) -> dict[int, tuple[int, float]]:
+        found = {}
+        for number, partition in self.partitions.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, number), cached=True)
+            arrived = partition.arrived_ms
+            age = 0.0 if arrived is None else max(now - arrived / 1000, 0.0)
+            found[number] = (max(high - partition.commit_at, 0), age)
+        return found
 
     def pause(self, partition: Partition) -> None:
         """Fetches no more of it; polling goes on."""

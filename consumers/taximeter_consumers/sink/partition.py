@@ -144,6 +144,13 @@ class Partition:
         return _offset(self._waiting[0]) if self._waiting else None
 
     @property
+    def arrived_ms(self) -> int | None:
+        """When the oldest record in hand arrived in Kafka, Unix milliseconds; None where none is in hand."""
+        if self._in_flight:
+            return self._in_flight[0].arrived_ms
+        return self._waiting[0].timestamp()[1] if self._waiting else None
+
+    @property
     def rebuilding(self) -> bool:
         """Whether a slice that was announced before is still to be completed: reading must go on until it is."""
         return bool(self._announced)

@@ -14,18 +14,18 @@ from confluent_kafka import KafkaException
 
 from taximeter_consumers.clickhouse import connect
 from taximeter_consumers.sink import garbage, group
-from taximeter_consumers.sink.counters import SinkCounters
 from taximeter_consumers.sink.dead_letters import DeadLetterWriter
 from taximeter_consumers.sink.flood import FloodGate
 from taximeter_consumers.sink.ledger import Ledger
 from taximeter_consumers.sink.log_identity import LogIdentity
 from taximeter_consumers.sink.loop import Loop
 from taximeter_consumers.sink.membership import Membership
-from taximeter_consumers.sink.store import Store
+from taximeter_consumers.sink.metrics import MeasuredStore, SinkMetrics
 from taximeter_consumers.sink.writers import Patience, Writers
 from taximeter_schemas.errors import Fenced, Retryable
 
 if TYPE_CHECKING:
+    from taximeter_consumers.sink.counters import SinkCounters
     from taximeter_consumers.sink.settings import SinkSettings
     from taximeter_schemas.registry import Registry
     from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings, TopicSettings
@@ -51,6 +51,7 @@ def run_sink(
     stop: threading.Event,
     *,
     until_caught_up: bool = False,
+    metrics: SinkMetrics | None = None,
 ) -> SinkCounters:
     """Runs until `stop` is set or, if asked, until the log's end is stored. Raises Misconfigured.
 
@@ -58,18 +59,23 @@ def run_sink(
     as it takes.
     """
     with garbage.swept_by_hand():
-        return _memberships(environment, settings, stop, until_caught_up=until_caught_up)
+        return _memberships(environment, settings, stop, metrics or SinkMetrics(), until_caught_up=until_caught_up)
 
 
 def _memberships(
-    environment: SinkEnvironment, settings: SinkSettings, stop: threading.Event, *, until_caught_up: bool
+    environment: SinkEnvironment,
+    settings: SinkSettings,
+    stop: threading.Event,
+    metrics: SinkMetrics,
+    *,
+    until_caught_up: bool,
 ) -> SinkCounters:
     patience, jitter, attempt = Patience(base=0.5, most=15.0), random.Random(), 0  # noqa: S311 - jitter is no secret
-    counters = SinkCounters()
+    counters = metrics.counters
     while True:
         began = time.monotonic()
         try:
-            _one_membership(environment, settings, stop, counters, until_caught_up=until_caught_up)
+            _one_membership(environment, settings, stop, metrics, until_caught_up=until_caught_up)
         except (Retryable, Fenced) as error:
             attempt = 1 if time.monotonic() - began > _STEADY_SECONDS else attempt + 1
             _log.warning("joining the group anew", attempt=attempt, error=str(error))
@@ -83,10 +89,11 @@ def _one_membership(
     environment: SinkEnvironment,
     settings: SinkSettings,
     stop: threading.Event,
-    counters: SinkCounters,
+    metrics: SinkMetrics,
     *,
     until_caught_up: bool,
 ) -> None:
+    counters = metrics.counters
     with (
         closing(connect(environment.clickhouse)) as clickhouse,
         closing(DeadLetterWriter(environment.kafka, environment.topics.dead_letters)) as dead_letters,
@@ -97,7 +104,9 @@ def _one_membership(
         ledger = Ledger(clickhouse, topic, identity.log)
         gate = FloodGate(settings.poison_rate, settings.poison_window)
         consumer = group.open_consumer(environment.kafka, settings)
-        writers = Writers(Store(clickhouse, environment.registry, dead_letters, ledger), gate, settings.writers)
+        store = MeasuredStore(clickhouse, environment.registry, dead_letters, ledger)
+        store.metrics = metrics
+        writers = Writers(store, gate, settings.writers)
         try:
             membership = Membership(consumer, topic, identity, ledger.stored_to)
             Loop(membership, identity, writers, settings, counters).run(stop, until_caught_up=until_caught_up)

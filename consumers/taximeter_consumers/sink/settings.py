@@ -20,9 +20,7 @@ class SinkSettings(BaseSettings):
     instance_id: str | None = Field(
         None, description="static membership: a restart under the same id takes its partitions back at once"
     )
-    session_timeout_ms: int = Field(
-        10_000, ge=1_000, description="silence after which a dead sink loses its partitions"
-    )
+    session_timeout_ms: int = Field(6_000, ge=1_000, description="silence after which a dead sink loses its partitions")
     batch_rows: int = Field(100_000, ge=1, le=MOST_ROWS_OF_A_BUNDLE // 2, description="records of one INSERT")
     batch_bytes: int = Field(64 * 2**20, ge=1, description="bytes of one INSERT")
     batch_age_seconds: float = Field(0.05, gt=0, description="the longest that a record waits for company")

@@ -130,6 +130,10 @@ class Store:
         failpoints.reached("sink.after_insert")
         return _by_batch(bundle, bad)
 
+    def tried(self, bundle: Bundle) -> Mapping[int, Poison]:
+        """What `insert` would find bad of a bundle, by index; nothing is stored. Raises Retryable or Misconfigured."""
+        return self._insert_all(bundle, _TRIAL)
+
     def settle(self, batches: Sequence[Batch], bad: Mapping[Batch, Bad], attempt: int = 1) -> None:
         """Writes the dead letters of inserted batches, then their rows of the ledger. Raises Retryable."""
         letters = [

@@ -12,6 +12,7 @@ import typer
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.serving import MetricsOption, running
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -25,6 +26,7 @@ def aggregate(
         bool,
         typer.Option("--rebuild", help="Recompute everything from all events; new prices do not need it"),
     ] = False,
+    metrics: MetricsOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines for people")] = False,
 ) -> None:
     """Bring the cost rollups up to date with the stored events.
@@ -35,7 +37,7 @@ def aggregate(
     \b
     Examples:
       taximeter aggregate
-      taximeter aggregate --follow --interval 5
+      taximeter aggregate --follow --interval 5 --metrics 127.0.0.1:9102
       taximeter aggregate --rebuild --json
     """
     from taximeter_consumers.pricing.sync import load_book
@@ -47,7 +49,7 @@ def aggregate(
     with closing(open_clickhouse(clickhouse_settings(), timeout_seconds=600)) as clickhouse:
         rates = load_book(clickhouse)
         if follow:
-            _follow(clickhouse, interval)
+            _follow(clickhouse, interval, metrics)
             return
         done = {"rates_added": rates, **(_rebuild(clickhouse) if rebuild else _catch_up(clickhouse))}
         typer.echo(json.dumps(done, indent=2) if as_json else _told(done))
@@ -80,13 +82,13 @@ def _rebuild(clickhouse: ClickHouse) -> dict[str, Any]:
     return {"rebuilt": True, **asdict(rebuild(clickhouse))}
 
 
-def _follow(clickhouse: ClickHouse, interval: float) -> None:
+def _follow(clickhouse: ClickHouse, interval: float, metrics: str) -> None:
     from taximeter_consumers.rollups import follow
-    from taximeter_infra.logs import configure_logs
-    from taximeter_infra.signals import stop_on_signals
+    from taximeter_consumers.rollups.metrics import RollupMetrics
 
-    configure_logs()
-    follow(clickhouse, stop_on_signals(), interval)
+    counted = RollupMetrics() if metrics else None
+    with running("aggregator", metrics, counted.registry if counted else None) as stop:
+        follow(clickhouse, stop, interval, counted=counted)
 
 
 def _told(done: dict[str, Any]) -> str:

@@ -10,9 +10,12 @@ import typer
 from taximeter_infra.cli import (
     aggregate,
     api,
+    archive,
     audit,
     billing,
     demo,
+    dlq,
+    erase,
     estimate,
     invoice,
     keys,
@@ -23,6 +26,8 @@ from taximeter_infra.cli import (
     replay,
     report,
     reprice,
+    retention,
+    schema,
     simulate,
     sink,
     spool,
@@ -65,6 +70,7 @@ for module in (
     stack,
     topics,
     migrate,
+    schema,
     simulate,
     sink,
     aggregate,
@@ -75,6 +81,8 @@ for module in (
     keys,
     tail,
     replay,
+    archive,
+    dlq,
     quota,
     billing,
     invoice,
@@ -83,6 +91,8 @@ for module in (
     estimate,
     reprice,
     reconcile,
+    erase,
+    retention,
 ):
     module.register(app)
 

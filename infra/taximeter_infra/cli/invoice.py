@@ -16,6 +16,7 @@ import typer
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.serving import MetricsOption, running
 
 if TYPE_CHECKING:
     from taximeter_consumers.billing import Request, Status
@@ -55,6 +56,7 @@ def run(
     reissue: Annotated[bool, typer.Option("--reissue", help="Issue anew where the period's invoice is void")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on until stopped by Ctrl-C or SIGTERM")] = False,
     interval: Annotated[float, typer.Option(min=0.05, help="Seconds between looks, with --follow")] = 3_600.0,
+    metrics: MetricsOption = "",
     as_json: AsJson = False,
 ) -> None:
     """Close billing periods: one invoice for each account that owes something.
@@ -74,10 +76,10 @@ def run(
     from taximeter_consumers.billing import Request
 
     if follow and (period or account or dry_run or reissue or as_json):
-        raise typer.BadParameter("--follow goes with --interval only")
+        raise typer.BadParameter("--follow goes with --interval and --metrics only")
     with closing(_connect()) as clickhouse:
         if follow:
-            _follow(clickhouse, interval)
+            _follow(clickhouse, interval, metrics)
         elif dry_run:
             _preview(clickhouse, Request(period, account, reissue), as_json=as_json)
         else:
@@ -279,13 +281,11 @@ def _close(clickhouse: ClickHouse, request: Request, *, as_json: bool) -> None:
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _follow(clickhouse: ClickHouse, interval: float) -> None:
+def _follow(clickhouse: ClickHouse, interval: float, metrics: str) -> None:
     from taximeter_consumers.billing import follow_periods
-    from taximeter_infra.logs import configure_logs
-    from taximeter_infra.signals import stop_on_signals
 
-    configure_logs()
-    follow_periods(clickhouse, stop_on_signals(), interval)
+    with running("invoices", metrics) as stop:
+        follow_periods(clickhouse, stop, interval)
 
 
 def _connect() -> ClickHouse:

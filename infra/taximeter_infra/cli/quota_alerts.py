@@ -8,6 +8,7 @@ import typer
 
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.reach import asking_kafka
+from taximeter_infra.cli.serving import MetricsOption, running
 
 
 @told_plainly
@@ -19,6 +20,7 @@ def alerts(
     group: Annotated[
         str | None, typer.Option(metavar="ID", help="The consumer group", show_default="TAXIMETER_ALERT_GROUP_ID")
     ] = None,
+    metrics: MetricsOption = "",
 ) -> None:
     """Tell about thresholds that were reached. Who starts anew goes on where the group stopped.
 
@@ -29,28 +31,25 @@ def alerts(
 
     \b
     Examples:
-      taximeter quota alerts
+      taximeter quota alerts --metrics 127.0.0.1:9104
       taximeter quota alerts --print --until-caught-up
     """
     from taximeter_consumers.quota.alerts.alerts_out import follow_alerts, printed_lines
     from taximeter_consumers.quota.alerts.webhooks import Webhooks
     from taximeter_consumers.quota.service.settings import AlertSettings
     from taximeter_infra.cli import context
-    from taximeter_infra.logs import configure_logs
-    from taximeter_infra.signals import stop_on_signals
 
-    configure_logs()
-    stop = stop_on_signals()
-    settings = context.settings_of(AlertSettings, {} if group is None else {"group_id": group})
-    webhooks = None if printed else Webhooks(settings, stop)
-    deliver = printed_lines(typer.echo) if webhooks is None else webhooks.deliver
-    kafka = context.kafka_settings()
-    with asking_kafka(kafka):
-        pass
-    topic = context.topic_settings().alerts
-    told = follow_alerts(kafka, topic, settings, deliver, stop, until_caught_up=until_caught_up)
-    if webhooks is not None:
-        webhooks.close()
+    with running("quota-alerts", metrics) as stop:
+        settings = context.settings_of(AlertSettings, {} if group is None else {"group_id": group})
+        webhooks = None if printed else Webhooks(settings, stop)
+        deliver = printed_lines(typer.echo) if webhooks is None else webhooks.deliver
+        kafka = context.kafka_settings()
+        with asking_kafka(kafka):
+            pass
+        topic = context.topic_settings().alerts
+        told = follow_alerts(kafka, topic, settings, deliver, stop, until_caught_up=until_caught_up)
+        if webhooks is not None:
+            webhooks.close()
     typer.echo(f"{told.delivered:,} alerts delivered, {told.given_up:,} given up", err=True)
 
 

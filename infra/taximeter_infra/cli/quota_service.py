@@ -11,6 +11,7 @@ import typer
 
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.reach import asking_kafka
+from taximeter_infra.cli.serving import MetricsOption, running
 
 
 @told_plainly
@@ -31,6 +32,7 @@ def service(
             min=0.05, help="How often ClickHouse is asked what was used", show_default="TAXIMETER_QUOTA_TICK_SECONDS"
         ),
     ] = None,
+    metrics: MetricsOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end instead of text")] = False,
 ) -> None:
     """Decide reservations, each exactly once. Start as many as there are partitions; kill any at any time.
@@ -41,27 +43,29 @@ def service(
     \b
     Examples:
       taximeter quota service
-      taximeter quota service --instance quota-1 --tick-seconds 0.5
+      taximeter quota service --instance quota-1 --metrics 127.0.0.1:9103
       taximeter quota service --until-caught-up --json
     """
-    from taximeter_consumers.quota.service.counters import QuotaCounters
+    from taximeter_consumers.quota.service.metrics import QuotaMetrics
     from taximeter_consumers.quota.service.service import QuotaEnvironment, run_service
     from taximeter_consumers.quota.service.settings import QuotaSettings
     from taximeter_infra.cli import context
-    from taximeter_infra.logs import configure_logs
-    from taximeter_infra.signals import stop_on_signals
 
-    configure_logs()
-    stop = stop_on_signals()
-    given = {"group_id": group, "instance_id": instance, "tick_seconds": tick_seconds}
-    settings = context.settings_of(QuotaSettings, {name: value for name, value in given.items() if value is not None})
-    environment = QuotaEnvironment(context.kafka_settings(), context.clickhouse_settings(), context.topic_settings())
-    if until_caught_up:
-        # Who waits for the end should not wait for servers that are not there; the service itself outlives outages.
-        with asking_kafka(environment.kafka):
-            pass
-    began = time.monotonic()
-    counters: QuotaCounters = run_service(environment, settings, stop, until_caught_up=until_caught_up)
+    counted = QuotaMetrics()
+    with running("quota", metrics, counted.registry) as stop:
+        given = {"group_id": group, "instance_id": instance, "tick_seconds": tick_seconds}
+        settings = context.settings_of(
+            QuotaSettings, {name: value for name, value in given.items() if value is not None}
+        )
+        environment = QuotaEnvironment(
+            context.kafka_settings(), context.clickhouse_settings(), context.topic_settings()
+        )
+        if until_caught_up:
+            # Who waits for the end should not wait for servers that are not there; the service itself outlives outages.
+            with asking_kafka(environment.kafka):
+                pass
+        began = time.monotonic()
+        counters = run_service(environment, settings, stop, until_caught_up=until_caught_up, counters=counted.counters)
     seconds = round(time.monotonic() - began, 3)
     if as_json:
         typer.echo(json.dumps({**asdict(counters), "seconds": seconds}, indent=2, default=str))

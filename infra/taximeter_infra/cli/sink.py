@@ -12,6 +12,7 @@ import typer
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import asking_kafka, open_clickhouse
+from taximeter_infra.cli.serving import MetricsOption, running
 
 
 @told_plainly
@@ -26,6 +27,7 @@ def sink(
         str | None,
         typer.Option(metavar="ID", help="Static membership: a restart under the same id goes on at once"),
     ] = None,
+    metrics: MetricsOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object at the end instead of text")] = False,
 ) -> None:
     """Store events in ClickHouse, each exactly once. Start as many as there are partitions; kill any at any time.
@@ -37,29 +39,30 @@ def sink(
     Examples:
       taximeter sink
       taximeter sink --until-caught-up --json
-      taximeter sink --instance sink-1
+      taximeter sink --instance sink-1 --metrics 127.0.0.1:9101
       TAXIMETER_SINK_BATCH_ROWS=20000 TAXIMETER_SINK_MEMORY_BYTES=134217728 taximeter sink
     """
+    from taximeter_consumers.sink.metrics import SinkMetrics
     from taximeter_consumers.sink.service import SinkEnvironment, run_sink
     from taximeter_consumers.sink.settings import SinkSettings
     from taximeter_infra.cli import context
-    from taximeter_infra.logs import configure_logs
-    from taximeter_infra.signals import stop_on_signals
 
-    configure_logs()
-    stop = stop_on_signals()
-    given = {"group_id": group, "instance_id": instance}
-    settings = context.settings_of(SinkSettings, {name: value for name, value in given.items() if value is not None})
-    environment = SinkEnvironment(
-        context.kafka_settings(), context.clickhouse_settings(), context.registry(), context.topic_settings()
-    )
-    if until_caught_up:
-        # Who waits for the end should not wait for servers that are not there; the service itself outlives outages.
-        open_clickhouse(environment.clickhouse).close()
-        with asking_kafka(environment.kafka):
-            pass
-    began = time.monotonic()
-    counters = run_sink(environment, settings, stop, until_caught_up=until_caught_up)
+    counted = SinkMetrics()
+    with running("sink", metrics, counted.registry) as stop:
+        given = {"group_id": group, "instance_id": instance}
+        settings = context.settings_of(
+            SinkSettings, {name: value for name, value in given.items() if value is not None}
+        )
+        environment = SinkEnvironment(
+            context.kafka_settings(), context.clickhouse_settings(), context.registry(), context.topic_settings()
+        )
+        if until_caught_up:
+            # Who waits for the end should not wait for servers that are not there; the service itself outlives outages.
+            open_clickhouse(environment.clickhouse).close()
+            with asking_kafka(environment.kafka):
+                pass
+        began = time.monotonic()
+        counters = run_sink(environment, settings, stop, until_caught_up=until_caught_up, metrics=counted)
     seconds = round(time.monotonic() - began, 3)
     if as_json:
         typer.echo(json.dumps({**asdict(counters), "seconds": seconds}, indent=2))

@@ -1,4 +1,4 @@
-"""The commands of the local stack: `up`, `down`, `status`, `doctor`."""
+"""The commands of the local stack: `up`, `down`, `doctor`; and `status`, which is about the whole pipeline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from rich.console import Console
 
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.panels import Panel
-from taximeter_infra.cli.stack_view import export_lines, show_addresses, show_findings, show_health, status_json
+from taximeter_infra.cli.stack_view import show_addresses, show_findings, show_health
+from taximeter_infra.cli.status import status
 from taximeter_infra.stack.daemon import start_detached
 from taximeter_infra.stack.doctor import diagnose
 from taximeter_infra.stack.local_stack import LocalStack
@@ -31,7 +32,7 @@ from taximeter_infra.stack.plan import (
     default_data_dir,
 )
 from taximeter_infra.stack.probes import ask_parts
-from taximeter_infra.stack.running import find_running, stop_running
+from taximeter_infra.stack.running import stop_running
 from taximeter_schemas.errors import Retryable
 
 DataDir = Annotated[
@@ -117,37 +118,6 @@ def down(data_dir: DataDir = None) -> None:
 
 
 @told_plainly
-def status(
-    data_dir: DataDir = None,
-    as_json: JsonOption = False,
-    env: Annotated[bool, typer.Option("--env", help="Print export lines for a shell, WITH the password")] = False,
-) -> None:
-    """Say whether each part of the stack answers; exit code 1 when none runs or one does not answer.
-
-    \b
-    Examples:
-      taximeter status
-      taximeter status --json
-      eval "$(taximeter status --env)"
-    """
-    place = data_dir or default_data_dir()
-    addresses = find_running(place)
-    if env and addresses is not None:
-        typer.echo(export_lines(addresses))
-        return
-    health = [] if addresses is None else ask_parts(addresses)
-    if as_json:
-        typer.echo(json.dumps(status_json(addresses, health), indent=2))
-    elif addresses is None:
-        typer.echo(f"no stack runs on {place}; start one with `taximeter up`", err=env)
-    else:
-        show_health(Console(), health)
-        show_addresses(Console(), addresses)
-    if not health or any(part.state != "up" for part in health):
-        raise typer.Exit(ExitCode.FAILURE)
-
-
-@told_plainly
 def doctor(
     data_dir: DataDir = None,
     broker: BrokerOption = "auto",
@@ -175,7 +145,7 @@ def register(app: typer.Typer) -> None:
     told = {
         up: "Start a broker and ClickHouse on this machine.",
         down: "Stop them. Their data stay.",
-        status: "Say whether each part answers.",
+        status: "Say how the whole pipeline stands, once or live.",
         doctor: "Say what this machine lacks, and how to mend it.",
     }
     for command, short in told.items():

@@ -1,11 +1,9 @@
-"""How the stack looks on a terminal: tables for people, plain lines where there is no terminal, JSON for programs."""
+"""How the stack looks on a terminal: tables for people, plain lines where there is no terminal."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -50,14 +48,6 @@ def show_findings(console: Console, findings: Sequence[Finding]) -> None:
         console.print(f"{_coloured(finding.status):<6} {escape(finding.name)}: {escape(finding.found)}", soft_wrap=True)
         if finding.mend:
             console.print(f"       mend: {finding.mend}", soft_wrap=True, markup=False, highlight=False)
-
-
-def status_json(addresses: StackAddresses | None, health: Sequence[PartHealth]) -> dict[str, Any]:
-    """`taximeter status --json`: no password in it."""
-    if addresses is None:
-        return {"running": False, "parts": []}
-    shown = addresses.as_json() | {"clickhouse_url": without_credentials(addresses.clickhouse_url.get_secret_value())}
-    return {"running": True, "addresses": shown, "parts": [asdict(part) for part in health]}
 
 
 def export_lines(addresses: StackAddresses) -> str:

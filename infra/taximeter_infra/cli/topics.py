@@ -1,4 +1,4 @@
-"""`taximeter topics`: make the topics, or show them."""
+"""`taximeter topics`: make the topics, set them right, or show them."""
 
 from __future__ import annotations
 
@@ -13,31 +13,119 @@ from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import asking_kafka
 
 if TYPE_CHECKING:
-    from taximeter_infra.topics import TopicState
+    from collections.abc import Sequence
+
+    from taximeter_infra.topic_settings import Difference
+    from taximeter_infra.topics import TopicsReport, TopicState
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text")]
-topics = typer.Typer(no_args_is_help=True, help="Create the pipeline's Kafka topics, or show them as they are.")
+topics = typer.Typer(no_args_is_help=True, help="Create the pipeline's Kafka topics, set them right, or show them.")
 
 
 @topics.command()
 @told_plainly
-def create(as_json: JsonOption = False) -> None:
-    """Create the topics that are missing; what exists stays as it is.
+def create(
+    replication_factor: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Replicas of a new topic [TAXIMETER_TOPIC_REPLICATION_FACTOR]")
+    ] = None,
+    min_insync_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Replicas that must have a record [TAXIMETER_TOPIC_MIN_INSYNC_REPLICAS]"),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Also set what differs on topics that exist")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --apply: even where it may delete records")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Create the topics that are missing; what exists stays as it is, unless --apply is given.
+
+    --apply sets the settings that fall short, and adds partitions to the
+    events topic. It takes nothing away: a shorter retention and another
+    way of cleaning up, which may delete records, want --yes.
 
     \b
     Examples:
       taximeter topics create
       TAXIMETER_TOPIC_PARTITIONS=48 taximeter topics create --json
+      taximeter topics create --replication-factor 3 --min-insync-replicas 2
+      TAXIMETER_TOPIC_RETENTION_HOURS=336 taximeter topics create --apply
     """
     from taximeter_infra.cli import context
+    from taximeter_infra.topic_changes import change, differences_of
     from taximeter_infra.topics import ensure_topics
 
+    if yes and not apply:
+        raise typer.BadParameter("--yes allows what --apply would leave; alone it says nothing")
+    given = {"replication_factor": replication_factor, "min_insync_replicas": min_insync_replicas}
+    settings = context.topic_settings().model_copy(update={key: n for key, n in given.items() if n is not None})
     kafka = context.kafka_settings()
     with asking_kafka(kafka):
-        report = ensure_topics(kafka, context.topic_settings())
+        report = ensure_topics(kafka, settings)
+    found = differences_of(kafka, settings) if apply else []
+    done = change(kafka, found, may_delete=yes)
+    left = [one for one in found if one not in done]
     if as_json:
-        typer.echo(json.dumps(report.as_json(), indent=2))
-        return
+        told = report.as_json()
+        if apply:
+            told |= {"applied": [asdict(one) for one in done], "left": [asdict(one) for one in left]}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        _tell_created(report)
+        for one in done:
+            typer.echo(f"set {one.setting} of {one.topic} to {one.value} (was {one.found})")
+        _tell_differences(left)
+    if any(one.matters for one in left):
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+@topics.command()
+@told_plainly
+def describe(as_json: JsonOption = False) -> None:
+    """Show partitions, records, time stamps, retention and what is not as it should be.
+
+    Exit code 1 when a topic is missing, or differs in a way that may cost
+    events, answers or money.
+
+    \b
+    Examples:
+      taximeter topics describe
+      taximeter topics describe --json
+    """
+    from taximeter_infra.cli import context
+    from taximeter_infra.topic_changes import look
+
+    kafka, settings = context.kafka_settings(), context.topic_settings()
+    with asking_kafka(kafka):
+        states, missing, found = look(kafka, settings)
+    if as_json:
+        shown = {"topics": [_as_json(state) for state in states], "missing": missing}
+        typer.echo(json.dumps(shown | {"differences": [asdict(one) for one in found]}, indent=2))
+    else:
+        for state in states:
+            typer.echo(
+                f"{state.name}: {state.partitions} partitions, {state.records:,} records,"
+                f" {state.timestamp_type}, {_kept(state)}, {_copies(state)}"
+            )
+        for name in missing:
+            typer.echo(f"{name} is missing; create it with `taximeter topics create`", err=True)
+        _tell_differences(found)
+    if missing or any(one.matters for one in found):
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+def _as_json(state: TopicState) -> dict[str, object]:
+    return {
+        "name": state.name,
+        "partitions": state.partitions,
+        "records": state.records,
+        "timestamp_type": state.timestamp_type,
+        "retention_ms": state.retention_ms,
+        "cleanup_policy": state.cleanup_policy,
+        "replication_factor": state.replication_factor,
+        "min_insync_replicas": state.config.get("min.insync.replicas", "unknown"),
+    }
+
+
+def _tell_created(report: TopicsReport) -> None:
     for name in report.created:
         typer.echo(f"created {name}")
     for name in report.existing:
@@ -46,36 +134,15 @@ def create(as_json: JsonOption = False) -> None:
         typer.echo(f"the broker refused {', '.join(settings)} of {name}; the topic has its defaults", err=True)
 
 
-@topics.command()
-@told_plainly
-def describe(as_json: JsonOption = False) -> None:
-    """Show partitions, records, time stamps and retention; exit code 1 when a topic is missing.
+def _tell_differences(found: Sequence[Difference]) -> None:
+    for one in found:
+        typer.echo(f"{'differs' if one.matters else 'note'}: {one.said}", err=one.matters)
+        if one.mend:
+            typer.echo(f"  mend: {one.mend}", err=one.matters)
 
-    \b
-    Examples:
-      taximeter topics describe
-      taximeter topics describe --json
-    """
-    from taximeter_infra.cli import context
-    from taximeter_infra.topics import describe_topics, wanted
 
-    names = [spec.name for spec in wanted(context.topic_settings())]
-    kafka = context.kafka_settings()
-    with asking_kafka(kafka):
-        states = describe_topics(kafka, context.topic_settings())
-    missing = [name for name in names if name not in {state.name for state in states}]
-    if as_json:
-        typer.echo(json.dumps({"topics": [asdict(state) for state in states], "missing": missing}, indent=2))
-    else:
-        for state in states:
-            typer.echo(
-                f"{state.name}: {state.partitions} partitions, {state.records:,} records,"
-                f" {state.timestamp_type}, {_kept(state)}"
-            )
-        for name in missing:
-            typer.echo(f"{name} is missing; create it with `taximeter topics create`", err=True)
-    if missing:
-        raise typer.Exit(ExitCode.FAILURE)
+def _copies(state: TopicState) -> str:
+    return "1 replica" if state.replication_factor == 1 else f"{state.replication_factor} replicas"
 
 
 def _kept(state: TopicState) -> str:
@@ -87,6 +154,8 @@ def kept_for(retention_ms: str) -> str:
     if not retention_ms.isdecimal():
         return "kept for ever" if retention_ms == "-1" else f"retention {retention_ms}"
     hours = int(retention_ms) / 3_600_000
+    if hours < 1:
+        return f"kept for {hours * 60:g} minutes"
     return f"kept for {hours / 24:g} days" if hours >= 48 else f"kept for {hours:g} hours"
 
 

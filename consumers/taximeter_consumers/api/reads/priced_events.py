@@ -8,8 +8,10 @@ for a page, or for a run of ordinary size, it is quicker to read the bare events
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -46,7 +48,7 @@ _CALL, _HTTP, _PLUGIN, _CODE = (
     PluginUsage.model_construct(),
     CodeUsage.model_construct(),
 )
-_EVENT: Final = MeterEvent.model_construct()
+_EVENT: Final = MeterEvent.model_construct(event_id=UUID(int=0), occurred_at=datetime.fromtimestamp(0, UTC))
 COLUMNS: Final = (
     "account_id, event_id, id_time, occurred_at, arrived_at, kind, user_id, project_id, workflow_id, run_id, node_id,"
     " node_type, attempt, agent_name, outcome, breach_reason, error_message, context, transaction_id, tags, executions,"

@@ -13,6 +13,8 @@ class QuotaCounters:
     commands: int = 0
     poison: int = 0
     """Records that were no commands."""
+    kinds: dict[str, int] = field(default_factory=dict)
+    """Commands by what they ask."""
     replies: dict[str, int] = field(default_factory=dict)
     """Answers by status. A command that was decided again after a crash is answered, and counted, again."""
     unsent: int = 0
@@ -23,6 +25,8 @@ class QuotaCounters:
     """Questions that ClickHouse did not answer in time."""
     alerts: int = 0
     checkpoints: int = 0
+    checkpoint_seconds: float = 0.0
+    """How long all of them took together, from the loop's hand to the broker's word."""
     records_written: int = 0
     aborted: int = 0
     """Checkpoints that were rolled back and tried again."""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 _POLL_SECONDS: Final = 0.02
 _ASK_OTHERS_SECONDS: Final = 0.5
+_PASS_SECONDS: Final = 1.0
 
 
 class Loop:
@@ -55,7 +56,7 @@ class Loop:
         self._overview = Overview(parts.partitions)
         self._ahead = Ahead()
         self._in_flight: dict[int, Owner] = {}
-        self._save_at = 0.0
+        self._save_at = self._saving_since = self._pass_at = 0.0
         self._status_at = time.monotonic() + settings.status_seconds
         self._fenced_since: float | None = None
         self._ask_others_at = 0.0
@@ -132,12 +133,20 @@ class Loop:
             command = decoded(message.value() or b"")
         except Poison as poison:
             self._counters.poison += 1
-            _log.warning("passed by", reason=poison.reason, error=str(poison), partition=number, offset=offset)
+            self._passed_by(poison, number, offset)
             self._carry_out(owner, owner.skip(at_us, offset))
             return
+        self._counters.kinds[command.command] = self._counters.kinds.get(command.command, 0) + 1
         effects = owner.apply(command, at_us, offset)
         failpoints.reached("quota.after_apply")
         self._carry_out(owner, effects)
+
+    def _passed_by(self, poison: Poison, partition: int | None, offset: int) -> None:
+        """Says so, once a second at most: whoever writes to the wrong topic writes a lot."""
+        if time.monotonic() >= self._pass_at:
+            self._pass_at = time.monotonic() + _PASS_SECONDS
+            where = {"partition": partition, "offset": offset, "passed_by": self._counters.poison}
+            _log.warning("passed by", reason=poison.reason, error=str(poison), **where)
 
     def _carry_out(self, owner: Owner, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -167,7 +176,7 @@ class Loop:
                 self._overview.touched(number, part.records)
         if not parts:
             return
-        self._save_at = now + self._settings.checkpoint_seconds
+        self._saving_since, self._save_at = now, now + self._settings.checkpoint_seconds
         self._in_flight = {number: owners[number] for number in parts}
         checkpointer.submit(Checkpoint(parts, self._parts.membership.token()))
 
@@ -184,6 +193,7 @@ class Loop:
         if outcome.failure is None:
             self._fenced_since = None
             self._counters.checkpoints += 1
+            self._counters.checkpoint_seconds += time.monotonic() - self._saving_since
             for number, part in outcome.checkpoint.parts.items():
                 self._counters.records_written += len(part.records)
                 if number in still:

@@ -61,14 +61,16 @@ def run_service(
     stop: threading.Event,
     *,
     until_caught_up: bool = False,
+    counters: QuotaCounters | None = None,
 ) -> QuotaCounters:
-    """Runs until `stop` is set or, if asked, until all that lies in the log is decided. Raises Misconfigured.
+    """Runs until `stop` is set or, if asked, until all that lies in the log is decided; counts in `counters`. Raises
+    Misconfigured.
 
     A broken connection to Kafka, or a membership that the group has ended, is opened anew after a pause, for as long
     as it takes. ClickHouse may be away at any time.
     """
     patience, jitter, attempt = Patience(base=0.2, most=10.0), random.Random(), 0  # noqa: S311 - jitter is no secret
-    counters = QuotaCounters()
+    counters = counters or QuotaCounters()
     while not stop.is_set():
         began = time.monotonic()
         try:

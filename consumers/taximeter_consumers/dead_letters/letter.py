@@ -1,0 +1,123 @@
+"""A dead letter as a value: the record as it was, where it lay, why it was set aside, and where the letter lies.
+
+The sink writes a letter twice when it is killed in between, under the same source coordinates. Both have one
+`letter_id`, so what is remembered of one holds for the other. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from taximeter_consumers.archive.message import as_bytes
+
+if TYPE_CHECKING:
+    from taximeter_consumers.archive.message import ReadMessage
+
+Headers = Sequence[tuple[str, "bytes | None"]]
+
+_OURS: Final = frozenset(
+    f"taximeter-{name}"
+    for name in ("reason", "error", "source-topic", "source-partition", "source-offset", "attempts", "time")
+)
+PLACE: Final = "taximeter-place"
+"""A header of letters in a file: where the letter lay, which the file's own records do not say."""
+NO_REASON: Final = "unknown"
+"""The reason of what lies among the dead letters and was not written by a sink."""
+
+
+class Place(NamedTuple):
+    """Where a message lies in its topic."""
+
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.partition}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """`2:1041`, as `str` writes it. Raises ValueError."""
+        partition, _, offset = text.partition(":")
+        if not (partition.isdecimal() and offset.isdecimal()):
+            raise ValueError(f"{text!r} is not PARTITION:OFFSET")
+        return cls(int(partition), int(offset))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the record lay before it was set aside."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.partition}:{self.offset}"
+
+
+@dataclass(frozen=True)
+class Letter:
+    """`at` is the broker's time of the letter; `headers` are the record's own, without those of the sink."""
+
+    place: Place
+    at: datetime
+    reason: str
+    error: str
+    source: Source | None
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    attempts: str = ""
+
+    @cached_property
+    def letter_id(self) -> str:
+        """128 bits from the coordinates, key and value of the record, hexadecimal."""
+        where = str(self.source or self.place).encode()
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (where, self.key, self.value):
+            digest.update(b"-" if part is None else b"%d:%s" % (len(part), part))
+        return digest.hexdigest()
+
+
+def letter_of(message: ReadMessage) -> Letter:
+    """The letter in a message of the dead-letter topic, or of a file that such messages were exported to."""
+    ours, kept = _parted(message)
+    place = ours.get(PLACE)
+    return Letter(
+        place=Place.parse(place) if place else Place(message.partition(), message.offset()),
+        at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
+        reason=ours.get("taximeter-reason", "") or NO_REASON,
+        error=ours.get("taximeter-error", ""),
+        source=_source(ours),
+        key=as_bytes(message.key()),
+        value=as_bytes(message.value()),
+        headers=kept,
+        attempts=ours.get("taximeter-attempts", ""),
+    )
+
+
+def _parted(message: ReadMessage) -> tuple[dict[str, str], Headers]:
+    """The sink's headers, and the record's own. The sink writes its own last; a record that was a dead letter once
+    more has an older set among its own, which stays there."""
+    found = message.headers() or []
+    pairs = [(name, as_bytes(value)) for name, value in (found.items() if isinstance(found, dict) else found)]
+    ours: dict[str, str] = {}
+    kept: list[tuple[str, bytes | None]] = []
+    for name, value in reversed(pairs):
+        if (name in _OURS or name == PLACE) and name not in ours:
+            ours[name] = (value or b"").decode("utf-8", "replace")
+        else:
+            kept.append((name, value))
+    return ours, tuple(reversed(kept))
+
+
+def _source(ours: dict[str, str]) -> Source | None:
+    topic, partition, offset = (ours.get(f"taximeter-source-{name}", "") for name in ("topic", "partition", "offset"))
+    if not (topic and partition.isdecimal() and offset.isdecimal()):
+        return None
+    return Source(topic, int(partition), int(offset))
