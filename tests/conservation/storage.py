@@ -60,10 +60,15 @@ class Storage:
         }
         return usual | fields
 
-    def store(self, events: Sequence[dict[str, Any]], *, in_ledger: bool = True) -> None:
-        """One batch of events."""
+    def store(
+        self,
+        events: Sequence[dict[str, Any]],
+        *,
+        in_ledger: bool = True,
+        arrived: datetime = START + timedelta(hours=3),
+    ) -> None:
+        """One batch of events, which Kafka got at `arrived`."""
         first, batch_id = self.stored + 1, 1_000_000 + self.stored
-        arrived = START + timedelta(hours=3)
         for event in events:
             self.stored += 1
             row = event | {

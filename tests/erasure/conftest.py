@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import Result
+from tests.conservation.conftest import clickhouse_settings, prepared
 from tests.conservation.storage import Prepared, Storage, stored
-from tests.databases import Databases
 from typer.testing import CliRunner
 
 from taximeter_infra.cli.app import app
@@ -25,7 +24,8 @@ SPEAKING = {
     "breach_reason": "asked by adele",
 }
 NOW = datetime(2026, 11, 2, 10, tzinfo=UTC)
-Erase = Callable[..., Result]
+__all__ = ["clickhouse_settings", "prepared"]  # fixtures of the conservation tests
+Taximeter = Callable[..., Result]
 
 
 def fill(storage: Storage) -> None:
@@ -71,19 +71,6 @@ def fill(storage: Storage) -> None:
 
 
 @pytest.fixture
-def clickhouse_settings(migrated_database: ClickHouseSettings) -> ClickHouseSettings:
-    """Every test here works in a migrated database."""
-    return migrated_database
-
-
-@pytest.fixture(scope="module")
-def prepared(databases: Databases) -> Iterator[Prepared]:
-    """What several tests of a module begin with."""
-    with ExitStack() as held:
-        yield Prepared(databases, held)
-
-
-@pytest.fixture
 def storage(clickhouse_settings: ClickHouseSettings, prepared: Prepared) -> Iterator[Storage]:
     """It, filled and rolled up."""
     with stored(clickhouse_settings, prepared) as storage:
@@ -100,6 +87,6 @@ def at_database(clickhouse_settings: ClickHouseSettings, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def taximeter(at_database: None) -> Erase:
+def taximeter(at_database: None) -> Taximeter:
     """A command of the product on that database."""
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 from tests.conservation.storage import Storage
-from tests.erasure.conftest import NOW, SPEAKING, Erase
+from tests.erasure.conftest import NOW, SPEAKING, Taximeter
 from tests.erasure.sums import named, sums
 
 from taximeter_consumers.conservation import MoneyAudit, MoneyScope
@@ -29,7 +29,7 @@ def holds(storage: Storage) -> bool:
     return MoneyAudit(storage.clickhouse, MoneyScope()).run().holds
 
 
-def test_nothing_names_the_user_and_no_sum_has_changed(storage: Storage, taximeter: Erase) -> None:
+def test_nothing_names_the_user_and_no_sum_has_changed(storage: Storage, taximeter: Taximeter) -> None:
     """Counted, refused without --yes, erased, the audit green, a rebuild as well; again there is nothing to do."""
     clickhouse = storage.clickhouse
     before, names = sums(clickhouse), named(clickhouse, "adele")
@@ -52,7 +52,7 @@ def test_nothing_names_the_user_and_no_sum_has_changed(storage: Storage, taximet
     assert clickhouse.scalar("SELECT count() FROM stored_erasures WHERE pseudonym != ''") == 0
 
 
-def test_the_servers_own_logs_do_not_learn_the_id(storage: Storage, taximeter: Erase) -> None:
+def test_the_servers_own_logs_do_not_learn_the_id(storage: Storage, taximeter: Taximeter) -> None:
     """Neither the record of mutations nor the log of queries has it."""
     clickhouse, whom = storage.clickhouse, "zoe-4711"
     storage.store([storage.event(user_id=whom)])
@@ -62,7 +62,7 @@ def test_the_servers_own_logs_do_not_learn_the_id(storage: Storage, taximeter: E
     assert (count > 0, telling) == (True, 0)
 
 
-def test_one_account_alone(storage: Storage, taximeter: Erase) -> None:
+def test_one_account_alone(storage: Storage, taximeter: Taximeter) -> None:
     """The same id in another account is somebody else."""
     before = sums(storage.clickhouse)
     assert taximeter("erase", "--user", "adele", "--account", "other", "--yes").exit_code == 0
@@ -75,7 +75,7 @@ def test_one_account_alone(storage: Storage, taximeter: Erase) -> None:
 
 
 @pytest.mark.parametrize("point", ERASE)
-def test_killed_anywhere_and_given_again(storage: Storage, taximeter: Erase, point: str) -> None:
+def test_killed_anywhere_and_given_again(storage: Storage, taximeter: Taximeter, point: str) -> None:
     """The same order, or `--again`, which does not know the id, finishes it: nothing is named, no sum has changed."""
     before = sums(storage.clickhouse)
     ended = subprocess.run(
@@ -94,7 +94,7 @@ def test_killed_anywhere_and_given_again(storage: Storage, taximeter: Erase, poi
     assert storage.clickhouse.scalar("SELECT count() FROM stored_erasures WHERE pseudonym != ''") == 0
 
 
-def test_a_replay_does_not_bring_the_user_back(storage: Storage, taximeter: Erase) -> None:
+def test_a_replay_does_not_bring_the_user_back(storage: Storage, taximeter: Taximeter) -> None:
     """What arrives once more, or late, is erased by --again under another name, and counts as it did."""
     clickhouse = storage.clickhouse
     assert taximeter("erase", "--user", "adele", "--yes").exit_code == 0
@@ -111,7 +111,7 @@ def test_a_replay_does_not_bring_the_user_back(storage: Storage, taximeter: Eras
     assert holds(storage)
 
 
-def test_sums_without_events_are_kept(storage: Storage, taximeter: Erase) -> None:
+def test_sums_without_events_are_kept(storage: Storage, taximeter: Taximeter) -> None:
     """Rows of rollups whose raw events are gone keep their numbers under the new name."""
     clickhouse = storage.clickhouse
     before = {name: rows for name, rows in sums(clickhouse).items() if name != "events"}
@@ -122,7 +122,7 @@ def test_sums_without_events_are_kept(storage: Storage, taximeter: Erase) -> Non
     assert (after, named(clickhouse, "adele")) == (before, OTHERS)
 
 
-def test_a_sum_that_changes_is_told(storage: Storage, taximeter: Erase) -> None:
+def test_a_sum_that_changes_is_told(storage: Storage, taximeter: Taximeter) -> None:
     """Exit code 3 and both numbers, where a rollup was wrong before and is right now."""
     storage.mutate("stored_usage_by_subject", "UPDATE cost_usd = cost_usd + 1 WHERE user_id = 'bob'")
     done = taximeter("erase", "--user", "adele", "--yes")
@@ -131,7 +131,7 @@ def test_a_sum_that_changes_is_told(storage: Storage, taximeter: Erase) -> None:
     assert named(storage.clickhouse, "adele") == OTHERS
 
 
-def test_a_tick_that_had_read_before_is_set_right(storage: Storage, taximeter: Erase) -> None:
+def test_a_tick_that_had_read_before_is_set_right(storage: Storage, taximeter: Taximeter) -> None:
     """It writes the id once more, and the use counts twice by user; --again finds it, and every sum is right."""
     clickhouse = storage.clickhouse
     before = sums(clickhouse)
@@ -146,7 +146,7 @@ def test_a_tick_that_had_read_before_is_set_right(storage: Storage, taximeter: E
     assert holds(storage)
 
 
-def test_sinks_and_ticks_go_on_meanwhile(storage: Storage, taximeter: Erase) -> None:
+def test_sinks_and_ticks_go_on_meanwhile(storage: Storage, taximeter: Taximeter) -> None:
     """Events of others, in the same minutes and runs, are stored and rolled up during an erasure; none is lost."""
     stop = threading.Event()
     failed: list[BaseException] = []
@@ -184,6 +184,6 @@ def test_sinks_and_ticks_go_on_meanwhile(storage: Storage, taximeter: Erase) -> 
         ("--again", "--account", "a"),
     ],
 )
-def test_orders_that_make_no_sense_are_refused(taximeter: Erase, words: tuple[str, ...]) -> None:
+def test_orders_that_make_no_sense_are_refused(taximeter: Taximeter, words: tuple[str, ...]) -> None:
     """With exit code 2, before any server is asked."""
     assert taximeter("erase", *words).exit_code == 2

@@ -10,7 +10,7 @@ from itertools import cycle
 
 import pytest
 from tests.conftest import TopicNames
-from tests.erasure.conftest import Erase
+from tests.erasure.conftest import Taximeter
 from tests.erasure.sums import named, sums
 from tests.sink.conftest import Pipeline
 from tests.sink.records import events, value_of
@@ -49,7 +49,7 @@ def pipeline(
         yield made
 
 
-def test_both_audits_close(pipeline: Pipeline, taximeter: Erase) -> None:
+def test_both_audits_close(pipeline: Pipeline, taximeter: Taximeter) -> None:
     """After an erasure, and after all raw events are deleted; the records in Kafka do not bring anybody back."""
     clickhouse = pipeline.clickhouse
     user = "user-of-the-test"

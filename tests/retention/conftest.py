@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from click.testing import Result
+from tests.conservation.conftest import clickhouse_settings, prepared
 from tests.conservation.storage import Prepared, Storage, stored
-from tests.databases import Databases
-from typer.testing import CliRunner
+from tests.erasure.conftest import at_database, taximeter
 
-from taximeter_infra.cli.app import app
 from taximeter_schemas.settings import ClickHouseSettings
 from taximeter_schemas.uuid7 import birth_of, compose
 
+__all__ = ["at_database", "clickhouse_settings", "prepared", "taximeter"]  # fixtures of other folders
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-Taximeter = Callable[..., Result]
 
 
 def event(storage: Storage, days_ago: float, **fields: Any) -> dict[str, Any]:
@@ -31,30 +28,10 @@ def event(storage: Storage, days_ago: float, **fields: Any) -> dict[str, Any]:
     )
 
 
-def store(storage: Storage, events: list[dict[str, Any]], arrived: datetime) -> None:
-    """One batch, which Kafka got at that time."""
-    first, batch_id = storage.stored + 1, 5_000_000 + storage.stored
-    for one in events:
-        storage.stored += 1
-        row = one | {
-            "kafka_topic": "test",
-            "kafka_offset": storage.stored,
-            "batch_id": batch_id,
-            "arrived_at": arrived,
-            "version": 2**64 - 1 - storage.stored,
-        }
-        storage.clickhouse.insert("stored_events", list(row), [list(row.values())])
-    storage.clickhouse.insert(
-        "stored_ingest_batches",
-        ["kafka_topic", "first_offset", "last_offset", "batch_id", "records", "stored", "arrived_at", "stored_at"],
-        [("test", first, storage.stored, batch_id, len(events), len(events), arrived, datetime.now(UTC))],
-    )
-
-
 def store_as_used(storage: Storage, events: list[dict[str, Any]]) -> None:
     """Each in a batch of its own, which came at once."""
     for one in events:
-        store(storage, [one], one["occurred_at"])
+        storage.store([one], arrived=one["occurred_at"])
 
 
 def fill(storage: Storage) -> None:
@@ -62,21 +39,8 @@ def fill(storage: Storage) -> None:
     store_as_used(storage, [event(storage, 300 + n, run_id=f"old{n}", transaction_id="t-old") for n in range(3)])
     store_as_used(storage, [event(storage, 150, run_id="over"), event(storage, 50, run_id="over", attempt=2)])
     store_as_used(storage, [event(storage, 50 + n, run_id=f"new{n}") for n in range(2)])
-    store(storage, [event(storage, 302, run_id="late")], TODAY)
+    storage.store([event(storage, 302, run_id="late")], arrived=TODAY)
     storage.roll_up()
-
-
-@pytest.fixture
-def clickhouse_settings(migrated_database: ClickHouseSettings) -> ClickHouseSettings:
-    """Every test here works in a migrated database."""
-    return migrated_database
-
-
-@pytest.fixture(scope="module")
-def prepared(databases: Databases) -> Iterator[Prepared]:
-    """What several tests of a module begin with."""
-    with ExitStack() as held:
-        yield Prepared(databases, held)
 
 
 @pytest.fixture
@@ -85,12 +49,3 @@ def storage(clickhouse_settings: ClickHouseSettings, prepared: Prepared) -> Iter
     with stored(clickhouse_settings, prepared) as storage:
         storage.fill(fill)
         yield storage
-
-
-@pytest.fixture
-def taximeter(clickhouse_settings: ClickHouseSettings, monkeypatch: pytest.MonkeyPatch) -> Taximeter:
-    """A command of the product on that database."""
-    monkeypatch.setenv("CLICKHOUSE_URL", clickhouse_settings.url.get_secret_value())
-    monkeypatch.setenv("CLICKHOUSE_DATABASE", clickhouse_settings.database)
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])

@@ -11,8 +11,9 @@ from decimal import Decimal
 
 import pytest
 from tests.conservation.storage import Storage
+from tests.erasure.conftest import Taximeter
 from tests.erasure.sums import sums
-from tests.retention.conftest import TODAY, Taximeter, event, store, store_as_used
+from tests.retention.conftest import TODAY, event, store_as_used
 
 from taximeter_consumers.conservation import MoneyAudit, MoneyScope
 from taximeter_consumers.failpoints import RETENTION, VARIABLE
@@ -62,7 +63,7 @@ def test_what_comes_late_changes_nothing_that_is_frozen(storage: Storage, taxime
     """An event of a frozen minute or of a frozen run is stored, and no sum loses what it had."""
     assert taximeter("retention", "delete", "--before", DAY, "--yes").exit_code == 0
     before = money(storage)
-    store(storage, [event(storage, 300, run_id="old0", transaction_id="t-old")], TODAY)
+    storage.store([event(storage, 300, run_id="old0", transaction_id="t-old")], arrived=TODAY)
     storage.roll_up()
     assert money(storage) == before
     # A frozen run that goes on: its new use counts by time, and the run keeps its sum.
