@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from confluent_kafka import Producer
 
@@ -25,6 +25,8 @@ from taximeter_schemas.codec import encode
 from taximeter_schemas.settings import KafkaSettings
 
 MOST_TEMPLATES = 20_000
+_AN_HOUR = 30_000
+_MONTH_ENDS = datetime(2026, 8, 1, tzinfo=UTC)
 _HEADER = frame.header(avro_files.CURRENT_VERSION)
 _NODE = 12
 _MASK = (1 << 48) - 1
@@ -56,9 +58,10 @@ class Template:
 
 
 def backlog(seed: int, count: int) -> SimulationPlan:
-    """Events of some hours around the end of a month."""
+    """Events of some hours around the end of a month; of a week, where they are millions."""
     made = min(count, MOST_TEMPLATES)
-    return SimulationPlan(made, seed=seed, start=datetime(2026, 7, 31, 22, tzinfo=UTC), pace=made / 14_400)
+    span = timedelta(hours=min(max(4.0, count / _AN_HOUR), 7 * 24))
+    return SimulationPlan(made, seed=seed, start=_MONTH_ENDS - span / 2, pace=made / span.total_seconds())
 
 
 def templates(plan: SimulationPlan) -> list[Template]:
@@ -83,6 +86,15 @@ def messages(plan: SimulationPlan, count: int) -> Iterator[tuple[bytes, bytes, i
         for template in made[:left]:
             yield (*template.copy(number), template.tokens)
         left -= len(made)
+
+
+def in_order(plan: SimulationPlan, count: int) -> Iterator[tuple[bytes, bytes, int]]:
+    """The same, all copies of an event together: by time, as a topic that was filled over days has them."""
+    made = templates(plan)
+    copies, more = divmod(count, len(made))
+    for place, template in enumerate(made):
+        for number in range(copies + (place < more)):
+            yield (*template.copy(number), template.tokens)
 
 
 @dataclass
@@ -136,7 +148,7 @@ class Sender:
 def send_all(kafka: KafkaSettings, topic: str, seed: int, count: int) -> Sent:
     """Sends `count` events as fast as it goes."""
     sender = Sender(kafka, topic)
-    for message in messages(backlog(seed, count), count):
+    for message in in_order(backlog(seed, count), count):
         sender.send(*message)
     return sender.finish()
 
