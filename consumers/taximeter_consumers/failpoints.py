@@ -87,7 +87,8 @@ ERASE: Final = (
     "erase.done",  # all is done, the pseudonym is still in an old row
 )
 RETENTION: Final = (
-    "retention.noted",  # the horizon is recorded, no row is deleted
+    "retention.announced",  # the horizon is recorded, what began before goes on
+    "retention.noted",  # what began before has ended or is refused, no row is deleted
     "retention.deleted",  # one month is deleted, more are to go
 )
 POINTS: Final = frozenset(

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 BEAT: Final = "taximeter_service_beat_timestamp_seconds"
 LAST_ERROR: Final = "taximeter_service_last_error_timestamp_seconds"
-PATIENCE: Final = {"sink": 120.0, "aggregator": 1_800.0, "quota": 120.0, "quota-alerts": 900.0, "invoices": 3_600.0}
-"""Service to the seconds without a turn after which it is sick: a tick over a backlog, or one webhook, may be long."""
+PATIENCE: Final = {"sink": 300.0, "aggregator": 1_800.0, "quota": 120.0, "quota-alerts": 900.0, "invoices": 3_600.0}
+"""Service to the seconds without a turn after which it is sick: a tick over a backlog, or one webhook, may be long,
+and an INSERT waits for two minutes for a ClickHouse that says nothing."""
 _LEVELS: Final = frozenset({"warning", "error", "critical"})
 _KINDS: Final = {
     "not stored yet": "not_stored",

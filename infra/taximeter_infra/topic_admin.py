@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, though its stubs do not re-export all
     AdminClient,
     ConfigResource,
     OffsetSpec,
 )
 
-from taximeter_consumers.kafka_client import QUIET, refused_settings
+from taximeter_consumers.kafka_client import QUIET, TURN_SECONDS, Heard, refused_settings
 from taximeter_consumers.kafka_errors import HINTS
 from taximeter_consumers.kafka_errors import MISCONFIGURED as REFUSALS
 from taximeter_schemas.errors import Misconfigured, Retryable, TaximeterError
@@ -25,12 +25,12 @@ from taximeter_schemas.errors import Misconfigured, Retryable, TaximeterError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from confluent_kafka import KafkaError
     from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]  # the same
 
     from taximeter_schemas.settings import KafkaSettings
 
 TIMEOUT_SECONDS: Final = 15.0
-_TURN_SECONDS: Final = 2.0
 
 _RIGHTS: Final = (
     "give this user the rights of taximeter-topics in infra/kafka/acls.csv, or let somebody do it who has them"
@@ -45,16 +45,14 @@ _MENDS: Final = {
     "TOPIC_EXCEPTION": "choose another name: look at the TAXIMETER_TOPIC_* variables",
     "INVALID_CONFIG": "look at TAXIMETER_TOPIC_MIN_INSYNC_REPLICAS and TAXIMETER_TOPIC_RETENTION_HOURS",
 }
-# What a client hears while it looks for a broker, and which says why it finds none.
-_TELLING: Final = frozenset(["_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED", "UNSUPPORTED_SASL_MECHANISM", "_SSL"])
 
 
 class TopicAdmin:
     """One connection. Every call raises Retryable or Misconfigured, never the library's errors."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._heard: KafkaError | None = None
-        config: dict[str, Any] = {**kafka.client_config(), "error_cb": self._hear}
+        self._heard = Heard()
+        config: dict[str, Any] = {**kafka.client_config(), "error_cb": self._heard}
         try:
             self._client = AdminClient(config, logger=QUIET)
         except KafkaException as error:
@@ -65,13 +63,12 @@ class TopicAdmin:
         until = time.monotonic() + TIMEOUT_SECONDS
         while True:
             try:
-                return self._client.list_topics(timeout=_TURN_SECONDS)
+                return self._client.list_topics(timeout=TURN_SECONDS)
             except KafkaException as error:
                 self._client.poll(0)
-                if self._heard is not None and self._heard.name() in REFUSALS:
-                    raise translated(self._heard) from error
-                if error.args[0].name() in REFUSALS or time.monotonic() > until:
-                    raise translated(self._heard or error.args[0]) from error
+                refusal = self._heard.refusal or error.args[0]
+                if refusal.name() in REFUSALS or time.monotonic() > until:
+                    raise translated(refusal) from error
 
     def partitions(self) -> dict[str, int]:
         """Topic to the number of its partitions; 0 while one of them has no leader."""
@@ -106,10 +103,6 @@ class TopicAdmin:
     def client(self) -> AdminClient:
         """The library's client, for what changes topics; hand its futures to `done`."""
         return self._client
-
-    def _hear(self, error: KafkaError) -> None:
-        if error.name() in _TELLING:
-            self._heard = error
 
 
 def done(future: Future[Any]) -> Any:

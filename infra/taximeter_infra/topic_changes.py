@@ -14,8 +14,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, tho
     NewPartitions,
 )
 
+from taximeter_infra.stack.waiting import wait_until
 from taximeter_infra.topic_admin import TIMEOUT_SECONDS, TopicAdmin, done
-from taximeter_infra.topic_settings import differences, to_apply
+from taximeter_infra.topic_settings import differences
 from taximeter_infra.topics import describe_topics, wanted
 
 if TYPE_CHECKING:
@@ -42,18 +43,31 @@ def differences_of(kafka: KafkaSettings, topics: TopicSettings) -> list[Differen
     return look(kafka, topics)[2]
 
 
-def change(kafka: KafkaSettings, found: Sequence[Difference], *, may_delete: bool = False) -> list[Difference]:
-    """Sets what differs and may be set; returns what it did. Raises Retryable or Misconfigured."""
-    chosen = to_apply(found, may_delete=may_delete)
-    if not chosen:
-        return []
+def change(kafka: KafkaSettings, chosen: Sequence[Difference]) -> None:
+    """Sets what was chosen, topic by topic. Raises Retryable or Misconfigured; what was set until then stays set."""
+    by_topic: dict[str, dict[str, str]] = {}
+    for one in chosen:
+        if one.value is not None:
+            by_topic.setdefault(one.topic, {})[one.setting] = one.value
     admin = TopicAdmin(kafka)
-    for topic, settings in chosen.items():
+    for topic, settings in by_topic.items():
         _alter(admin, topic, {name: value for name, value in settings.items() if name != PARTITIONS})
         if PARTITIONS in settings:
             grown = [NewPartitions(topic, int(settings[PARTITIONS]))]
             done(admin.client.create_partitions(grown, request_timeout=TIMEOUT_SECONDS)[topic])
-    return [one for one in found if one.setting in chosen.get(one.topic, {})]
+
+
+def left_after(kafka: KafkaSettings, topics: TopicSettings, applied: Sequence[Difference]) -> list[Difference]:
+    """What differs once the brokers show what was set, or do not within the time limit. Raises as `look`."""
+    set_now = {(one.topic, one.setting, one.found) for one in applied}
+    left: list[Difference] = []
+
+    def shown() -> bool:
+        left[:] = differences_of(kafka, topics)
+        return not any((one.topic, one.setting, one.found) in set_now for one in left)
+
+    wait_until(shown, TIMEOUT_SECONDS)
+    return left
 
 
 def _alter(admin: TopicAdmin, topic: str, settings: Mapping[str, str]) -> None:

@@ -1,13 +1,14 @@
 """Topics as they are beside topics as they should be: what differs, whether it matters, and what would mend it. Pure.
 
 A difference matters if events, answers or money could be lost by it, or if a part of the pipeline would not run. More
-than was asked for (a longer retention, larger messages) is nobody's loss and only noted. What a mend could delete is
-marked as such: it is never done unasked.
+than was asked for (a longer retention, larger messages) is nobody's loss and only noted; somebody may have raised it by
+hand, so it is brought down only for a topic that is named. What a mend could delete, or close, is marked as such: it is
+never done unasked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
@@ -38,12 +39,20 @@ _RULES: Final = {
 }
 # Less of it, or another one, may delete records.
 _DELETING: Final = frozenset({"cleanup.policy", "retention.ms", "delete.retention.ms"})
+_DELETES: Final = "it may delete records"
+_MOVES_KEYS: Final = (
+    "keys then go to other partitions, so that events of a run that is under way may be read out of their order: no sum"
+    " changes by that. Partitions cannot be taken away again"
+)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting of one topic. `value` is what `--apply` would set, None where it cannot; `deletes`: it may delete
-    records, so it wants `--yes`. `is_spare`: more than was asked for."""
+    """One setting of one topic. `value` is what `--apply` would set, None where it cannot.
+
+    `deletes`: it may delete records; `closes`: no broker could then be away. Both want `--yes`. `is_spare`: more than
+    was asked for, which is brought down with `--yes` and `--shrink`. `warning`: what to know before it is set.
+    """
 
     topic: str
     setting: str
@@ -54,6 +63,8 @@ class Difference:
     value: str | None = None
     deletes: bool = False
     is_spare: bool = False
+    closes: bool = False
+    warning: str = ""
 
 
 def differences(
@@ -72,13 +83,15 @@ def differences(
     return found
 
 
-def to_apply(found: Sequence[Difference], *, may_delete: bool) -> dict[str, dict[str, str]]:
-    """Topic -> setting -> value: what is to be set. What may delete records, and what is spare, only on request."""
-    chosen: dict[str, dict[str, str]] = {}
-    for one in found:
-        if one.value is not None and (may_delete or not (one.deletes or one.is_spare)):
-            chosen.setdefault(one.topic, {})[one.setting] = one.value
-    return chosen
+def to_apply(found: Sequence[Difference], *, yes: bool = False, shrink: Collection[str] = ()) -> list[Difference]:
+    """What is to be set. What may delete or close only with `yes`, what is spare only of the topics in `shrink` too."""
+    return [one for one in found if one.value is not None and _is_allowed(one, yes=yes, shrink=shrink)]
+
+
+def _is_allowed(one: Difference, *, yes: bool, shrink: Collection[str]) -> bool:
+    if one.is_spare:
+        return yes and one.topic in shrink
+    return yes or not (one.deletes or one.closes)
 
 
 def _of_config(spec: TopicSpec, state: TopicState) -> Iterator[Difference]:
@@ -91,6 +104,8 @@ def _of_config(spec: TopicSpec, state: TopicState) -> Iterator[Difference]:
             # To set it would be to close the topic.
             said = f"{spec.name} has {state.replication_factor} replicas, of which {value} cannot be in sync"
             yield Difference(spec.name, setting, found, matters=True, said=said, mend=_REASSIGN)
+        elif setting == "min.insync.replicas" and _number(found) < _number(value) == state.replication_factor > 1:
+            yield _closing(spec.name, found, value)
         elif not _same(found, value):
             yield _differing(spec.name, setting, found, value)
     size = state.config.get("retention.bytes", "-1")
@@ -106,12 +121,22 @@ def _differing(topic: str, setting: str, found: str, value: str) -> Difference:
     said = f"{topic} has {setting} {found}, not {value}"
     if is_more:
         deletes = setting in _DELETING
-        mend = f"nothing; to bring it down: {APPLY[:-1]} --yes`" + (", which may delete records" if deletes else "")
-        return Difference(topic, setting, found, False, said, mend, value, deletes, is_spare=True)
+        warning = _DELETES if deletes else ""
+        mend = f"nothing; to bring it down: {APPLY[:-1]} --yes --shrink {topic}`" + (f"; {warning}" if deletes else "")
+        return Difference(topic, setting, found, False, said, mend, value, deletes, is_spare=True, warning=warning)
     # From one way of cleaning up to another: records that stood so far may go.
     deletes = setting == "cleanup.policy"
-    mend = f"{APPLY[:-1]} --yes`, which may delete records" if deletes else APPLY
-    return Difference(topic, setting, found, rule is not _Rule.TUNING, said, mend, value, deletes)
+    warning = _DELETES if deletes else ""
+    mend = f"{APPLY[:-1]} --yes`; {warning}" if deletes else APPLY
+    return Difference(topic, setting, found, rule is not _Rule.TUNING, said, mend, value, deletes, warning=warning)
+
+
+def _closing(topic: str, found: str, value: str) -> Difference:
+    """As many in sync as there are replicas: the next broker that starts anew would hold up every writer."""
+    warning = f"with all of its {value} replicas in sync, one broker away, and nothing can be written to it"
+    said = f"{topic} has min.insync.replicas {found}, not {value}, which are all of its replicas"
+    mend = f"{_REASSIGN}; or {APPLY[:-1]} --yes`: {warning}"
+    return Difference(topic, "min.insync.replicas", found, True, said, mend, value, closes=True, warning=warning)
 
 
 def _of_replicas(spec: TopicSpec, state: TopicState, brokers: int) -> Iterator[Difference]:
@@ -134,15 +159,14 @@ def _of_replicas(spec: TopicSpec, state: TopicState, brokers: int) -> Iterator[D
 
 
 def _of_partitions(topics: TopicSettings, spec: TopicSpec, state: TopicState) -> Iterator[Difference]:
-    if spec.name != topics.events or not 0 < state.partitions < spec.partitions:
+    # A number that nobody gave is for new topics: what cannot be taken back is not done for the sake of a default.
+    if spec.name != topics.events or "partitions" not in topics.model_fields_set:
+        return
+    if not 0 < state.partitions < spec.partitions:
         return
     said = f"{spec.name} has {state.partitions} partitions, not {spec.partitions}"
-    mend = (
-        f"{APPLY}; keys then go to other partitions, so that events of a run that is under way may be read out of their"
-        " order: no sum changes by that. Partitions cannot be taken away again"
-    )
-    value = str(spec.partitions)
-    yield Difference(spec.name, "partitions", str(state.partitions), False, said, mend, value)
+    mend, value = f"{APPLY}; {_MOVES_KEYS}", str(spec.partitions)
+    yield Difference(spec.name, "partitions", str(state.partitions), False, said, mend, value, warning=_MOVES_KEYS)
 
 
 def _of_quota_partitions(topics: TopicSettings, present: Mapping[str, TopicState]) -> Iterator[Difference]:

@@ -2,7 +2,8 @@
 
 A change is safe if both sides may be upgraded in any order without an event that is lost, refused or read differently:
 every version reads every other, and what both know they read alike. That is Avro's FULL_TRANSITIVE and a little more,
-because a counter that a reader silently leaves out is money: no field goes away, no default changes.
+because a counter that a reader silently leaves out is money: no field goes away or gets another name, and no default
+changes.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ class _Comparison:
                 )
                 continue
             if name in renamed:
-                yield _renamed(f"{prefix}{name}", field, now)
+                yield _renamed(f"{prefix}{name}", now["name"])
             yield from self.types(f"{prefix}{now['name']}", field["type"], now["type"])
             if field.get("default", _NO_DEFAULT) != now.get("default", _NO_DEFAULT):
                 yield _unsafe(
@@ -162,12 +163,13 @@ class _Comparison:
                 yield _unsafe(f"{prefix}{name}", "alias_taken", said)
 
 
-def _renamed(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
-    if "default" not in old:
-        said = f"becomes {new['name']}, but who knows only the old name has no default for it; keep the old field"
-        return _unsafe(path, "field_renamed", said)
-    said = f"becomes {new['name']}, with the old name as its alias; who reads by name must know both names first"
-    return Change(path, "field_renamed", is_safe=True, said=said)
+def _renamed(path: str, name: str) -> Change:
+    """An alias helps only who has the new schema: to all others, and to the sink's SQL, the value is not there."""
+    said = (
+        f"becomes {name}, and an alias does not help readers that know only the old name, nor the sink, which goes by"
+        " name: they would read the default; keep the old field, and add the new one beside it"
+    )
+    return _unsafe(path, "field_renamed", said)
 
 
 def _added(path: str, field: Mapping[str, Any]) -> Change:

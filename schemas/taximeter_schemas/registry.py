@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import fastavro
 from fastavro.types import Schema
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from confluent_kafka.schema_registry import SchemaRegistryClient
 
 SUBJECT = "metering.events-value"
+# What the subject is to be held to: less lets schemas in that lose events.
+WANTED_MODE: Final = "FULL_TRANSITIVE"
 _SCHEMA_NOT_FOUND = 40403
 
 
@@ -102,7 +104,8 @@ class HttpRegistry:
             if error.http_status_code in {409, 422}:
                 raise Misconfigured(
                     f"the schema registry refuses version {avro_files.CURRENT_VERSION} of {self._subject}",
-                    mend="look at the subject's compatibility mode; the versions of Taximeter are BACKWARD_TRANSITIVE",
+                    mend=f"look at the subject's compatibility mode, which should be {WANTED_MODE} as the versions of"
+                    " Taximeter are; `taximeter schema check` says what is in the way",
                 ) from error
             raise Retryable(f"the schema registry answered {error.http_status_code}") from error
         except unreachable() as error:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from taximeter_schemas.settings import RegistrySettings
 
-WANTED_MODE: Final = "FULL_TRANSITIVE"
 _TIMEOUT_SECONDS: Final = 10
 _SUBJECT_NOT_FOUND: Final = 40401
 _NO_MODE_OF_ITS_OWN: Final = 40408

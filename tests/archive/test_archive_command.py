@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from structlog.testing import capture_logs
 from tests.conftest import TopicNames
 from tests.dlq.conftest import Commands, alone
 from tests.sink.records import events, value_of
@@ -130,6 +132,37 @@ def test_damage_gaps_and_another_log_are_told(
     produce(kafka_settings, topic_names, 900, seed=6)
     refused = taximeter("archive", "--to", tmp_path)
     assert (refused.exit_code, "another" in refused.stderr) == (1, True)
+
+
+def test_what_kafka_deleted_before_it_was_archived_is_told(
+    taximeter: Commands,
+    kafka_settings: KafkaSettings,
+    topic_names: TopicNames,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the command, by its --dry-run, and by the service in its log; not of a partition that nobody asked for."""
+    for partition in (0, 1):
+        words = ("--partition", partition, "--to-offset", f"{partition}:50")
+        assert taximeter("archive", "--to", tmp_path, *words).stderr == ""
+    begin = TopicPartition(topic_names.events, 1, 80)
+    admin = AdminClient(kafka_settings.client_config())
+    admin.delete_records([begin])[begin].result(30)
+    gone = "of partition 1 offsets 50 to 79 are gone"
+    assert gone in taximeter("archive", "--to", tmp_path, "--dry-run").stderr
+    assert "gone" not in taximeter("archive", "--to", tmp_path, "--partition", 0).stderr
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr("taximeter_infra.logs.configure_logs", lambda: None)
+    monkeypatch.setattr("taximeter_infra.signals.stop_on_signals", lambda: stop)
+    with capture_logs() as lines:
+        assert taximeter("archive", "--to", tmp_path, "--follow").exit_code == 0
+    assert [(line["partition"], line["first"], line["last"]) for line in lines if "retention" in line["event"]] == [
+        (1, 50, 79)
+    ]
+    assert gone in taximeter("archive", "--to", tmp_path).stderr
+    assert "gone" not in taximeter("archive", "--to", tmp_path).stderr
+    assert taximeter("archive", "verify", tmp_path).exit_code == 3
 
 
 def test_a_service_archives_full_files_and_ends_in_order(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.archive.bucket_server import Buckets, serving
 
+from taximeter_consumers.archive.bucket import BucketShelf
 from taximeter_consumers.archive.manifest import Manifest
 from taximeter_consumers.archive.message import ArchivedMessage
 from taximeter_consumers.archive.reader import ArchiveReader
@@ -104,3 +108,44 @@ def test_what_is_wrong_with_a_bucket_is_told(buckets: Buckets) -> None:
     with pytest.raises(Misconfigured) as told:
         shelf_of("s3://key:secret@billing/x", "events")
     assert "secret" not in str(told.value)
+
+
+class CtrlC:
+    """pyarrow's client, with Ctrl-C each time when an upload has begun."""
+
+    def __init__(self, shelf: BucketShelf) -> None:
+        self._system = shelf._system
+
+    def open_output_stream(self, path: str) -> Any:
+        """Opened, and then the signal comes."""
+        stream = self._system.open_output_stream(path)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return stream
+
+
+def test_an_interrupted_upload_is_whole(buckets: Buckets) -> None:
+    """Ctrl-C right after it has begun: neither an empty manifest nor a file that is cut short can be seen."""
+    shelf = BucketShelf.of_url(url(buckets, "interrupted"), "events")
+    cut = BucketShelf(CtrlC(shelf), "interrupted/events")
+    manifest = Manifest(topic="events", log="log")
+    with pytest.raises(KeyboardInterrupt):
+        cut.save(manifest)
+    assert shelf.load() == manifest
+    with pytest.raises(KeyboardInterrupt):
+        cut.write(0, MESSAGES, "avro")
+    part = shelf.write(0, MESSAGES, "avro")
+    sent = buckets.objects[f"interrupted/events/{part.path}"]
+    with pytest.raises(KeyboardInterrupt):
+        cut.write(0, MESSAGES, "avro")
+    assert len(buckets.objects[f"interrupted/events/{part.path}"]) == len(sent) == part.size
+
+
+def test_a_manifest_that_leads_elsewhere_is_refused(buckets: Buckets) -> None:
+    """Before any of it is fetched."""
+    for topic, path in (("../../outside/ev", ""), ("events", "../../outside.avro"), ("events", "/tmp/outside.avro")):
+        text = Manifest.model_construct(topic=topic).model_dump_json()
+        part = f'{{"path":"{path}","partition":0,"first":0,"last":0,"rows":1,"size":1,"sha256":"{"0" * 64}",'
+        listed = f'{part}"first_ms":0,"last_ms":0}}' if path else ""
+        buckets.objects["strange/manifest.json"] = text.replace('"parts":[]', f'"parts":[{listed}]').encode()
+        with pytest.raises(Misconfigured, match=r"no manifest of an archive \(1 faults\)"):
+            shelves_at(url(buckets, "strange"))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taximeter_consumers.archive.manifest import ArchivedPart
+from taximeter_consumers.archive.manifest import ArchivedPart, part_path
 from taximeter_consumers.archive.message import ArchivedMessage
-from taximeter_consumers.archive.tiling import HOUR_MS, Limits, cut, gaps, overlaps, ripe, uncovered
+from taximeter_consumers.archive.tiling import HOUR_MS, Limits, cut, gaps, overlaps, overtaken, ripe, uncovered
 from taximeter_consumers.replay.topic_range import Span
 
 
 def part(first: int, last: int) -> ArchivedPart:
     """A file that covers these offsets."""
     return ArchivedPart(
-        path=f"{first}-{last}",
+        path=part_path(0, first, last, 0, "avro"),
         partition=0,
         first=first,
         last=last,
@@ -90,3 +90,12 @@ def test_a_service_takes_hours_that_are_over_and_full_files(first: int, length: 
     assert over <= taken.end <= span.end
     assert (taken.end - over) % rows == 0
     assert span.end - taken.end < rows
+
+
+@given(Ranges, st.integers(0, 90), st.integers(0, 20))
+def test_what_kafka_deleted_first_is_told(ranges: list[tuple[int, int]], first: int, length: int) -> None:
+    """Offsets past the last file that the log does not begin with any more; nothing where there is no file yet."""
+    lost = overtaken(Span(0, first, first + length), [part(*one) for one in ranges])
+    archived = max((last for _, last in ranges), default=first)
+    assert set(range(lost.first, lost.end) if lost else ()) == set(range(archived + 1, first))
+    assert lost is None or not lost.is_empty

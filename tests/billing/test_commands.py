@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +18,7 @@ from click.testing import Result
 from tests.billing.charges import Used, charge
 from typer.testing import CliRunner
 
+from taximeter_consumers.billing.closing import follow_periods
 from taximeter_consumers.billing.periods import Month, last_closed
 from taximeter_consumers.clickhouse import ClickHouse
 from taximeter_infra.cli.app import app
@@ -167,3 +169,22 @@ def test_following_closes_what_has_become_due_and_stops_when_told(
         ("invoice issued", "acme"),
         ("invoice issued", "second"),
     ]
+
+
+class AfterOne(threading.Event):
+    """Set by the time that it is looked at for the third time: once for the round, once for each account."""
+
+    looks = 0
+
+    def is_set(self) -> bool:
+        self.looks += 1
+        return self.looks > 2
+
+
+def test_a_stop_waits_for_the_account_in_hand_alone(clickhouse: ClickHouse) -> None:
+    """The other account is left to the next run."""
+    at = in_month(last_month())
+    charge(clickhouse, Used(at=at), Used(account_id="second", at=at))
+    charge(clickhouse, Used(account_id="late", at=datetime.now(UTC) - timedelta(minutes=15)))
+    follow_periods(clickhouse, AfterOne(), 0.0)
+    assert clickhouse.rows("SELECT account_id FROM invoices") == [("acme",)]

@@ -43,10 +43,13 @@ def test_topics_are_created_once(taximeter: Taximeter, on_kafka: TopicNames) -> 
     )
 
 
+_TOLD = ("will set", "set")
+
+
 def test_topics_are_brought_to_what_is_wanted(
     taximeter: Taximeter, on_kafka: TopicNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """--apply lengthens a retention and adds partitions to the events; shorter only with --yes; never to quotas."""
+    """--apply lengthens a retention and adds partitions to the events; shorter only where named; never to quotas."""
     taximeter("topics", "create")
     monkeypatch.setenv("TAXIMETER_TOPIC_RETENTION_HOURS", "200")
     monkeypatch.setenv("TAXIMETER_TOPIC_PARTITIONS", "3")
@@ -65,11 +68,18 @@ def test_topics_are_brought_to_what_is_wanted(
     longer = taximeter("topics", "create", "--apply")
     assert longer.exit_code == 0
     assert "set " not in longer.stdout
-    assert "--yes" in longer.stdout
-    assert "set retention.ms of" in taximeter("topics", "create", "--apply", "--yes").stdout
+    assert f"--yes --shrink {on_kafka.events}" in longer.stdout
+    assert "set " not in taximeter("topics", "create", "--apply", "--yes").stdout
+    shorter = taximeter("topics", "create", "--apply", "--yes", "--shrink", on_kafka.events).stdout.splitlines()
+    told = f"retention.ms of {on_kafka.events} to 345600000"
+    will, was = (next(n for n, line in enumerate(shorter) if line.startswith(f"{word} {told}")) for word in _TOLD)
+    assert will < was
+    assert not any("has retention.ms" in line for line in shorter)
     shown = taximeter("topics", "describe")
     assert f"{on_kafka.events}: 3 partitions, 0 records, LogAppendTime, kept for 4 days, 1 replica" in shown.stdout
     assert taximeter("topics", "create", "--yes").exit_code == 2
+    assert taximeter("topics", "create", "--apply", "--shrink", on_kafka.events).exit_code == 2
+    assert taximeter("topics", "create", "--apply", "--yes", "--shrink", "no.such").exit_code == 2
 
 
 def test_replicas_are_asked_of_the_brokers(taximeter: Taximeter, on_kafka: TopicNames) -> None:

@@ -142,6 +142,20 @@ def test_evolve_refuses_what_is_unsafe(taximeter: Taximeter, closed_clickhouse: 
     assert taximeter("schema", "evolve", tmp_path / "absent.avsc").exit_code == 1
 
 
+@pytest.mark.integration
+def test_evolve_tells_nobody_to_go_on_blindly(
+    taximeter: Taximeter, on_kafka: TopicNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ClickHouse away the columns may be missing: exit code 1, and the producers wait."""
+    taximeter("topics", "create")
+    monkeypatch.setenv("CLICKHOUSE_URL", "http://127.0.0.1:1")
+    blind = taximeter("schema", "evolve")
+    assert blind.exit_code == 1
+    assert "1. columns: `taximeter migrate`: unseen" in blind.stderr
+    assert "mend: the steps above cannot be seen" in blind.stdout
+    assert "upgrade the producers" not in blind.stdout
+
+
 @pytest.fixture
 def closed_clickhouse(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens, neither for ClickHouse nor for Kafka."""

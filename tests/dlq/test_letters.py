@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,12 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.dlq.conftest import Commands
 from tests.sink.records import BAD, HEADER, events, value_of
 
+from taximeter_consumers.archive.files import write_part
 from taximeter_consumers.archive.message import ArchivedMessage
 from taximeter_consumers.dead_letters.choice import Choice, State, Summary, once
-from taximeter_consumers.dead_letters.files import read_file, write_file
-from taximeter_consumers.dead_letters.letter import NO_REASON, Letter, Place, Source, letter_of
+from taximeter_consumers.dead_letters.files import read_file, refuse_stream, write_file
+from taximeter_consumers.dead_letters.letter import NO_REASON, Letter, Place, Source, exported_letter, letter_of
+from taximeter_consumers.dead_letters.letter import PLACE as PLACE_HEADER
 from taximeter_consumers.dead_letters.lines import from_line, to_line
 from taximeter_consumers.dead_letters.mends import MENDS, OTHERWISE, mend_of
 from taximeter_consumers.dead_letters.reading import read
@@ -72,6 +76,41 @@ def test_what_no_sink_wrote_has_no_reason_and_no_source() -> None:
     found = letter_of(ArchivedMessage("dlq", 0, 5, 0, None, b"x"))
     assert (found.reason, found.source, found.place) == (NO_REASON, None, Place(0, 5))
     assert mend_of(NO_REASON) == OTHERWISE
+
+
+@pytest.mark.parametrize("junk", [b"junk", b"5:5", b"", None])
+def test_a_place_that_a_producer_wrote_is_a_header_of_the_record(tmp_path: Path, junk: bytes | None) -> None:
+    """In the topic, through an export and back; whether a sink has written behind it or nobody."""
+    headers = (("origin", b"t"), (PLACE_HEADER, junk))
+    for one in (message(b"x", headers), ArchivedMessage("dlq", 1, 7, 0, None, b"x", headers)):
+        found = letter_of(one)
+        assert (found.place, found.headers) == (PLACE, headers)
+        assert write_file([(one, found)], REGISTRY, tmp_path / "letters.avro") == 1
+        (back,) = read_file(tmp_path / "letters.avro", REGISTRY)
+        assert (back.letter.place, back.letter.headers) == (PLACE, headers)
+        assert back.letter.letter_id == found.letter_id
+
+
+def test_a_file_that_is_no_export_is_told_of(tmp_path: Path) -> None:
+    """An export has its own place last, and never another thing there."""
+    one = ArchivedMessage("dlq", 1, 7, 0, None, b"x", ((PLACE_HEADER, b"junk"),))
+    with pytest.raises(ValueError, match="PARTITION:OFFSET"):
+        exported_letter(one)
+    with pytest.raises(Misconfigured, match="no dead letter"):
+        list(read_file(tmp_path / write_part(tmp_path, 0, [one]).path, REGISTRY))
+
+
+def test_a_pipe_is_refused_and_a_file_is_not(alone: Commands, tmp_path: Path) -> None:
+    """What is sent is read twice: nothing of a pipe would be left. Before any server is asked."""
+    pipe, folder, file = (tmp_path / name for name in ("pipe", "folder", "file"))
+    os.mkfifo(pipe)
+    folder.mkdir()
+    file.touch()
+    for path in (pipe, folder):
+        refused = alone("dlq", "redrive", "--from", path)
+        assert (refused.exit_code, "read twice" in refused.stderr, "into a file" in refused.stderr) == (1, True, True)
+    for path in (file, tmp_path / "none", file / "below"):
+        refuse_stream(path)
 
 
 def test_copies_have_one_id_and_others_have_others() -> None:

@@ -16,7 +16,7 @@ from taximeter_infra.evolving import findings
 from taximeter_infra.evolving.facts import Arrivals, InRegistry, Tables, Unseen
 from taximeter_infra.evolving.findings import Level
 from taximeter_infra.evolving.look import last_of
-from taximeter_infra.evolving.steps import Evolution, State, ids_of, published_before
+from taximeter_infra.evolving.steps import Evolution, State, ids_of, in_the_way, published_before
 from taximeter_schemas import avro_files, evolution
 from taximeter_schemas.registry_subject import Registered
 
@@ -190,13 +190,26 @@ def test_what_cannot_be_seen_is_said_and_not_guessed() -> None:
     assert states(going(PACKAGED[CURRENT])) == [State.DONE, State.DONE, State.UNSEEN]
 
 
-def test_a_renamed_field_needs_a_sink_that_knows_both_names() -> None:
+def test_what_cannot_be_seen_is_not_ready() -> None:
+    """With ClickHouse away nobody is told to upgrade the producers, and what has come is not called done."""
+    for arrived in ({"id55": 1}, {"id101": 7}, {}):
+        steps = going(PACKAGED[CURRENT], NEXT_UNSEEN, **arrived).steps()
+        assert "the steps above cannot be seen" in steps[2].mend
+        assert steps[2].state is not State.DONE
+        assert in_the_way(steps) == steps[:2]
+    assert in_the_way(going(PACKAGED[CURRENT]).steps()) == []
+    early = going(id101=10, id102=1).steps()
+    assert in_the_way(early) == early[2:]
+
+
+def test_a_renamed_field_is_refused_and_the_sink_does_not_know_it() -> None:
     """Avro follows the alias, the sink's SQL goes by name."""
     schema = as_json(CURRENT)
     schema["fields"][1].update(name="person_id", aliases=["user_id"])
-    step = going(evolution.parse(json.dumps(schema)), id101=1).steps()[1]
-    assert step.state is State.TODO
-    assert "person_id" in step.said
+    one = going(evolution.parse(json.dumps(schema)), id101=1)
+    assert ("user_id", "field_renamed") in {(change.path, change.kind) for change in one.refusals()}
+    assert one.steps()[1].state is State.TODO
+    assert "person_id" in one.steps()[1].said
 
 
 def test_what_the_sink_cannot_read_is_refused() -> None:

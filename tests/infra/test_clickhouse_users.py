@@ -10,6 +10,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -144,12 +145,23 @@ def test_every_service_does_its_work_as_its_user_and_no_more(
     user = admin.ask("SELECT user_id FROM metering.run_costs WHERE user_id != '' ORDER BY 1 LIMIT 1").text.strip()
     assert "no sum has changed" in run("migrator", "erase", "--user", user, "--yes")
     run("migrator", "retention", "delete", "--before", "40d", "--yes")
-    run("migrator", "retention", "set", "--texts", "90")
+    run("migrator", "retention", "set", "--texts", "90", "--yes")
     for statement in re.findall(r"^ALTER [^;]*", (FILES / "views.sql").read_text(), re.MULTILINE):
         assert (answer := admin.ask(statement)).ok, answer.text
     for view in sorted(views() - {"api_keys"}):
         assert (answer := ask("analyst", f"SELECT count() FROM metering.{view}")).ok, f"{view}: {answer.text}"
     _nothing_more(ask)
+
+
+@pytest.mark.integration
+def test_the_migrator_sees_what_others_do(ask: Callable[[str, str], Answer]) -> None:
+    """Before it deletes events it waits for the aggregator's statements, so it must see them."""
+    with ThreadPoolExecutor(1) as threads:
+        work = threads.submit(ask, "aggregator", "SELECT sleep(3)")
+        seen = "SELECT count() FROM system.processes WHERE user = 'taximeter_aggregator'"
+        while not int((answer := ask("migrator", seen)).text or 0):
+            assert answer.ok, answer.text
+            assert not work.done()
 
 
 def _nothing_more(ask: Callable[[str, str], Answer]) -> None:
@@ -164,6 +176,8 @@ def _nothing_more(ask: Callable[[str, str], Answer]) -> None:
             "SELECT * FROM metering.stored_events",
             "SELECT * FROM metering.stored_api_keys",
             "SELECT * FROM metering.api_keys",
+            # They have what erasures did, and what others ask.
+            *(f"SELECT * FROM system.{name}" for name in ("mutations", "query_log", "processes")),
             "INSERT INTO metering.stored_prices (provider) VALUES ('x')",
         ],
         "migrator": ["CREATE DATABASE other"],

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from tests.infra.product import ROOT, parse, variables
 
-from taximeter_infra.healthy import is_alive, main, port_of
+from taximeter_infra.healthy import is_alive, main, place_of
 
 FILE = ROOT / "infra" / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
@@ -136,11 +136,16 @@ def test_the_image_is_small_and_not_root() -> None:
 
 def test_healthy_knows_the_role(tmp_path: Path) -> None:
     """The API and who serves metrics by a port, others by their process; a stopped one, or none, is not well."""
-    assert port_of(["python", "/opt/bin/taximeter", "api", "--host", "0.0.0.0", "--port=81"]) == 81
-    assert port_of(["taximeter", "api"]) == 8080
-    assert port_of(["taximeter", "sink"]) is None
-    assert port_of(["taximeter", "sink", "--metrics", "0.0.0.0:9100"]) == 9100
-    assert port_of(["taximeter", "sink"], ":9101") == 9101
+    api = ["python", "/opt/bin/taximeter", "api"]
+    assert place_of([*api, "--host", "0.0.0.0", "--port=81"]) == ("127.0.0.1", 81)
+    assert place_of([*api, "--host=10.0.0.5"]) == ("10.0.0.5", 8080)
+    assert place_of(api) == place_of([*api, "--host", "::"]) == ("127.0.0.1", 8080)
+    assert place_of(["taximeter", "sink"]) is None
+    for place in ("0.0.0.0:9100", "[::]:9100", ":9100", "9100"):
+        assert place_of(["taximeter", "sink", "--metrics", place]) == ("127.0.0.1", 9100)
+    assert place_of(["taximeter", "sink", "--metrics=10.0.0.5:9100"]) == ("10.0.0.5", 9100)
+    assert place_of(["taximeter", "sink", "--metrics", "[::1]:9100"]) == ("::1", 9100)
+    assert place_of(["taximeter", "sink"], "10.0.0.5:9101") == ("10.0.0.5", 9101)
     (tmp_path / "cmdline").write_text("python\0taximeter\0sink\0")
     for state, code in (("S", 0), ("R", 0), ("T", 1), ("Z", 1)):
         (tmp_path / "stat").write_text(f"1 (taximeter (x)) {state} 0 1 1")

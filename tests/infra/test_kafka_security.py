@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from tests.infra.own_server import running
 from tests.infra.secure_kafka import PASSWORD, SecureKafka, users
 from typer.testing import CliRunner
 
+from taximeter_consumers import kafka_client
 from taximeter_consumers.api.sink_lag import KafkaSinkLag
+from taximeter_consumers.kafka_client import Heard, partitions_of
 from taximeter_infra.cli.app import app
 from taximeter_infra.stack.room import free_ports
+from taximeter_schemas.errors import Misconfigured, Retryable
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings
 
 Run = Callable[..., str]
@@ -87,8 +92,10 @@ def test_services_work_with_the_rights_of_the_list_and_no_others(run: Run, broke
     refused = run("executor", "sink", "--until-caught-up", code=1)
     assert "mend" in refused
     wrong = run("operator", "topics", "describe", password="no-password", code=1)
-    assert "no-password" not in wrong
-    assert "mend: look at KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in wrong
+    reading = run("operator", "replay", "--dry-run", password="no-password", code=1)
+    for told in (wrong, reading):
+        assert "no-password" not in told
+        assert "mend: look at KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD" in told
 
 
 @pytest.mark.integration
@@ -100,6 +107,33 @@ def test_topics_are_altered_with_the_rights_of_the_list(run: Run, monkeypatch: p
     assert "taximeter-topics" in refused
     assert "set retention.ms of metering.events to 720000000" in run("topics", "topics", "create", "--apply")
     assert "metering.events: 2 partitions" in run("operator", "topics", "describe")
+
+
+class _Refused:
+    """A client whose broker just closes the connection, and which hears why when it is polled."""
+
+    def __init__(self, heard: Heard, code: int) -> None:
+        self._heard, self._error = heard, KafkaError(code)
+
+    def list_topics(self, timeout: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def poll(self, timeout: float) -> None:
+        self._heard(self._error)
+
+
+def test_a_reader_that_is_refused_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password is told at once with its mend; a broker that is just away, at the end of the time limit."""
+    heard = Heard()
+    client: Any = _Refused(heard, KafkaError._AUTHENTICATION)
+    with pytest.raises(Misconfigured) as refused:
+        partitions_of(client, KafkaSettings(), "t", mend="", heard=heard)
+    assert "KAFKA_SASL_PASSWORD" in refused.value.mend
+    monkeypatch.setattr(kafka_client, "LOOK_SECONDS", -1.0)
+    heard = Heard()
+    away: Any = _Refused(heard, KafkaError._ALL_BROKERS_DOWN)
+    with pytest.raises(Retryable, match="does not answer"):
+        partitions_of(away, KafkaSettings(), "t", mend="", heard=heard)
 
 
 def test_every_service_has_a_user() -> None:

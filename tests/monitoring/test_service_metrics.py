@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 import re
 import socket
 import threading
@@ -10,16 +12,26 @@ import time
 import urllib.error
 import urllib.request
 from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from tests.monitoring.grafana import INFRA
 
+from taximeter_consumers.clickhouse import ClickHouse, connect
 from taximeter_consumers.quota.service.metrics import QuotaMetrics
+from taximeter_consumers.rollups.follow import follow
 from taximeter_consumers.rollups.metrics import RollupMetrics
+from taximeter_consumers.sink.guards import REASONS
 from taximeter_consumers.sink.metrics import SinkMetrics
+from taximeter_infra import healthy
 from taximeter_infra.served import KINDS, PATIENCE, Served, kind_of, parsed
 from taximeter_infra.signals import StopSign
 from taximeter_infra.status.service_eyes import ask, read
 from taximeter_schemas.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 
 def fetched(port: int, path: str) -> tuple[int, str]:
@@ -43,11 +55,86 @@ def test_metrics_and_health_are_served_and_end_with_the_work() -> None:
         assert fetched(port, "/")[0] == 404
         with pytest.raises(Misconfigured, match=str(port)), Served("quota", StopSign()).at(f":{port}"):
             pass
-        found = ask(f"127.0.0.1:{port}", now=time.time)
-        assert (found.name, found.errors) == ("sink", {})
     assert threading.active_count() == before
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
+def test_no_proxy_stands_between_a_service_and_who_asks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment, that nobody answers at, makes no service sick."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with Served("sink", StopSign(), SinkMetrics().registry).at("127.0.0.1:0") as port:
+        found = ask(f"127.0.0.1:{port}", now=time.time)
+        assert (found.name, found.errors) == ("sink", {})
+        (tmp_path / "cmdline").write_text("\0".join(["taximeter", "sink", "--metrics", f"127.0.0.1:{port}", ""]))
+        assert healthy.main(tmp_path) == 0
+    assert healthy.main(tmp_path) == 1
+
+
+def test_a_sink_is_patient_with_a_clickhouse_that_swallows_packets() -> None:
+    """An INSERT waits for its limit; nobody is started again for that, and the alert is as patient."""
+    limit = inspect.signature(connect).parameters["timeout_seconds"].default
+    assert PATIENCE["sink"] >= 2 * limit
+    rules = (INFRA / "prometheus" / "taximeter.rules.yml").read_text(encoding="utf-8")
+    told = re.findall(r'beat_timestamp_seconds\{service="(\w+)"\} > (\d+)', rules)
+    assert {name: float(seconds) for name, seconds in told} == {
+        name: PATIENCE[name] for name in ("sink", "quota", "aggregator")
+    }
+
+
+def test_series_of_a_sink_are_there_before_anything_goes_wrong() -> None:
+    """Each reason and step begins at 0: a burst at once has an increase then, and the alert fires."""
+    text = Served("sink", StopSign(), SinkMetrics().registry).text().decode()
+    for reason in (*REASONS, "malformed", "invalid", "refused", "other"):
+        assert f'taximeter_sink_dead_letters_total{{reason="{reason}"}} 0.0' in text
+    for step in ("insert", "settle"):
+        assert f'taximeter_sink_retries_total{{step="{step}"}} 0.0' in text
+
+
+def test_facts_are_old_from_the_start_on() -> None:
+    """While ClickHouse never answered, their age grows from the start; no membership begins it anew."""
+    metrics = QuotaMetrics()
+    metrics.counters.answered_at -= 90
+    sample = re.search(r"^taximeter_quota_facts_age_seconds (\S+)$", told(metrics), re.MULTILINE)
+    assert sample is not None
+    assert 90 <= float(sample[1]) < 900
+    metrics.counters.memberships += 1
+    assert metrics.counters.facts_age_seconds >= 90
+
+
+def test_after_a_failed_tick_nobody_claims_to_know_the_lag() -> None:
+    """The last one that was known says nothing of now."""
+    clickhouse = connect_nowhere()
+    metrics, stop = RollupMetrics(), threading.Event()
+    metrics.lag.set(0.3)
+    failing = threading.Thread(target=follow, args=(clickhouse, stop), kwargs={"counted": metrics})
+    failing.start()
+    end = time.monotonic() + 30
+    while metrics.failures._value.get() == 0 and time.monotonic() < end:
+        stop.wait(0.01)
+    stop.set()
+    failing.join(30)
+    assert math.isnan(metrics.lag._value.get())
+
+
+def told(metrics: QuotaMetrics) -> str:
+    """Its text."""
+    return Served("quota", StopSign(), metrics.registry).text().decode()
+
+
+def connect_nowhere() -> ClickHouse:
+    """A connection whose server is gone."""
+
+    class Gone:
+        def query(self, *_: object, **__: object) -> None:
+            raise OSError("refused")
+
+        command = insert = query
+
+    return ClickHouse(cast("Client", Gone()), "metering")
 
 
 def test_a_loop_that_does_not_turn_is_sick() -> None:

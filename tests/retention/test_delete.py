@@ -119,7 +119,13 @@ def test_young_events_are_never_deleted(taximeter: Taximeter) -> None:
 def test_texts_have_a_retention_of_their_own(storage: Storage, taximeter: Taximeter) -> None:
     """Old texts are emptied, young ones stay, no sum changes; the setting is shown, and can be taken back."""
     before = sums(storage.clickhouse)
-    assert taximeter("retention", "set", "--texts", "100").exit_code == 0
+    counted = taximeter("retention", "set", "--texts", "100", "--dry-run", "--json")
+    assert (counted.exit_code, json.loads(counted.stdout)["due_rows"]) == (0, 4), counted.output
+    assert taximeter("retention", "set", "--texts", "100").exit_code == 2
+    assert json.loads(taximeter("retention", "show", "--json").stdout)["texts_days"] is None
+    assert taximeter("retention", "set", "--texts", "100", "--yes", "--by", "ops").exit_code == 0
+    noted = storage.clickhouse.rows("SELECT kept_from, texts_days, by, state FROM retentions")
+    assert noted == [(None, 100, "ops", "done")]
     assert json.loads(taximeter("retention", "show", "--json").stdout)["texts_days"] == 100
     storage.clickhouse.execute("ALTER TABLE stored_events MATERIALIZE TTL", settings={"mutations_sync": 1})
     texts = "SELECT run_id FROM stored_events WHERE error_message != '' ORDER BY run_id"

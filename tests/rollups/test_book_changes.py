@@ -106,3 +106,13 @@ def test_a_discount_on_a_plugin_is_as_exact_as_its_amounts(clickhouse: ClickHous
     tick(clickhouse)
     rows = clickhouse.rows("SELECT usd_per_unit, quantity, cost_usd FROM charges WHERE provider = 'plugin'")
     assert rows == [(Decimal("0.000001313"), 3, Decimal("0.000003939"))]
+
+
+def test_long_work_shows_that_it_goes_on(clickhouse: ClickHouse) -> None:
+    """A price that touches two days is worked in by two steps, and whoever watches hears of each."""
+    Sink(clickhouse).store([*calls(1, model="brand-new"), *calls(1, model="brand-new", first=5_000)])
+    tick(clickhouse)
+    append_rates(clickhouse, prices("brand-new"))
+    turns: list[None] = []
+    assert tick(clickhouse, Bounds(records=1), lambda: turns.append(None)).repriced == 2
+    assert len(turns) == 2

@@ -20,9 +20,10 @@ from taximeter_consumers.pricing.book import append_rates
 from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.pricing.rate import Rate
 from taximeter_consumers.rollups import Bounds, Tick, follow, rebuild, rollup_lag_seconds, tick
-from taximeter_consumers.rollups.batches import Batches, mark_rolled_up, new_batches
+from taximeter_consumers.rollups.batches import ROWS_OF_BATCHES, Batch, Batches, mark_rolled_up, new_batches
 from taximeter_consumers.rollups.definitions import ROLLUPS
 from taximeter_consumers.rollups.recompute import Work, begin, recompute, rows_of
+from taximeter_consumers.shadow.build import BOUNDS as SHADOW_BOUNDS
 
 pytestmark = pytest.mark.integration
 
@@ -216,3 +217,15 @@ def _await_events(clickhouse: ClickHouse, events: Sequence[Any]) -> None:
     pause = threading.Event()
     while clickhouse.scalar("SELECT sum(events) FROM usage_by_subject") != len(events):
         pause.wait(0.02)
+
+
+@pytest.mark.parametrize("bounds", [Bounds(), SHADOW_BOUNDS])
+def test_as_many_batches_as_a_tick_may_take_are_marked_at_once(clickhouse: ClickHouse, bounds: Bounds) -> None:
+    """The server takes no parameter of more than 128 KiB."""
+    most = 2**64 - 1
+    rows = tuple(Batch(most - number, 1_900_000_000_000_000 + number, 0, 1) for number in range(bounds.batches))
+    mark_rolled_up(clickhouse, Batches(rows), 1)
+    assert clickhouse.scalar("SELECT count() FROM stored_rolled_up_batches") == bounds.batches
+    assert (
+        clickhouse.scalar(f"SELECT count() FROM stored_events WHERE {ROWS_OF_BATCHES}", Batches(rows).parameters) == 0
+    )

@@ -16,7 +16,7 @@ from tests.schemas.registry_server import RegistryState, registry_server
 from taximeter_schemas import avro_files, codec, frame
 from taximeter_schemas.errors import Misconfigured, Poison, Retryable
 from taximeter_schemas.event import MeterEvent
-from taximeter_schemas.registry import SUBJECT, HttpRegistry, PackagedRegistry, Registry, open_registry
+from taximeter_schemas.registry import SUBJECT, WANTED_MODE, HttpRegistry, PackagedRegistry, Registry, open_registry
 from taximeter_schemas.settings import RegistrySettings
 from taximeter_schemas.uuid7 import compose
 
@@ -115,8 +115,11 @@ def test_an_absent_registry_is_retryable() -> None:
 def test_a_refused_schema_asks_the_operator(server: RegistryState, status: int) -> None:
     """A subject whose rules refuse our schema is a matter of configuration."""
     server.fails_with = status
-    with pytest.raises(Misconfigured, match="compatibility"):
+    with pytest.raises(Misconfigured, match="compatibility") as refused:
         registry_at(server.url).current_id()
+    # The same word as that of `schema check`.
+    assert WANTED_MODE in refused.value.mend
+    assert "BACKWARD" not in refused.value.mend
 
 
 def test_credentials_are_sent(server: RegistryState) -> None:

@@ -70,6 +70,14 @@ def test_a_difference_is_named_to_the_last_digit(live: Live) -> None:
         assert found.live.cost_usd - found.shadow.cost_usd == Decimal("1E-18")
         assert found.live.events == found.shadow.events > 0
         assert found.as_json()["cost_difference_usd"] == "-0.000000000000000001"
+        # However many batches wait for a tick: the server takes no parameter of more than 128 KiB.
+        many = "SELECT 'many', number, number, 18000000000000000000 + number FROM numbers(12000)"
+        live.clickhouse.execute(
+            f"INSERT INTO stored_ingest_batches (kafka_topic, first_offset, last_offset, batch_id) {many}"
+        )
+        assert differences(pair) == [found]
+        deleted = "ALTER TABLE stored_ingest_batches DELETE WHERE kafka_topic = 'many'"
+        live.clickhouse.execute(deleted, settings={"mutations_sync": 1})
         # The shadow is right, so it goes in for the tests that follow.
         swap(pair, swapped_in=True)
         assert differences(pair)[0].shadow == found.live

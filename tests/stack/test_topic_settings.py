@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from taximeter_schemas.errors import Misconfigured, Retryable
 from taximeter_schemas.settings import TopicSettings
 
 TOPICS = TopicSettings()
+EVENTS_GROW = TopicSettings(partitions=12)
 EVENTS, STATE, COMMANDS = TOPICS.events, TOPICS.quota_state, TOPICS.quota_commands
 
 
@@ -40,6 +41,14 @@ def differing(
     if partitions is not None:
         states[place] = replace(states[place], partitions=partitions)
     return differences(topics, wanted(topics), states, 3)
+
+
+def chosen(found: Sequence[Difference], *, yes: bool = False, shrink: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """Topic -> setting -> value: what would be set."""
+    values: dict[str, dict[str, str]] = {}
+    for one in to_apply(found, yes=yes, shrink=shrink):
+        values.setdefault(one.topic, {})[one.setting] = one.value or ""
+    return values
 
 
 def test_topics_as_wanted_differ_in_nothing() -> None:
@@ -67,8 +76,8 @@ def test_what_loses_records_matters(topic: str, config: Mapping[str, Any]) -> No
     assert "--apply" in one.mend
     cleans = "cleanup_policy" in config
     assert (one.deletes, "--yes" in one.mend) == (cleans, cleans)
-    assert bool(to_apply([one], may_delete=False)) is not cleans
-    assert to_apply([one], may_delete=True) == {topic: {one.setting: one.value}}
+    assert bool(to_apply([one])) is not cleans
+    assert chosen([one], yes=True) == {topic: {one.setting: one.value}}
 
 
 def test_more_than_was_asked_for_is_a_note_and_stays() -> None:
@@ -80,15 +89,27 @@ def test_more_than_was_asked_for_is_a_note_and_stays() -> None:
     ]
     assert len(found) == 3
     assert not any(one.matters for one in found)
-    assert to_apply(found, may_delete=False) == {}
-    assert to_apply(found[:1], may_delete=True) == {EVENTS: {"retention.ms": str(7 * 24 * 3_600_000)}}
+    assert to_apply(found) == []
+
+
+def test_what_is_spare_falls_only_where_the_topic_is_named() -> None:
+    """A `--yes` that was meant for another topic cuts nobody's retention, and a name without it none either."""
+    (longer,) = differing(EVENTS, retention_ms=str(14 * 24 * 3_600_000))
+    (cleans,) = differing(STATE, cleanup_policy="delete")
+    (larger,) = differing(COMMANDS, max_message_bytes="99999999")
+    found = [longer, cleans, larger]
+    assert chosen(found, yes=True) == {STATE: {"cleanup.policy": "compact"}}
+    assert chosen(found, shrink=[EVENTS]) == {}
+    assert chosen([longer, larger], yes=True, shrink=[EVENTS]) == {EVENTS: {"retention.ms": str(7 * 24 * 3_600_000)}}
+    assert f"--yes --shrink {EVENTS}" in longer.mend
+    assert longer.warning == "it may delete records"
 
 
 def test_tuning_is_a_note_and_is_set() -> None:
     """How soon a segment closes costs nobody an event; as a number it may be written otherwise."""
     (one,) = differing(STATE, segment_bytes="1")
     assert not one.matters
-    assert to_apply([one], may_delete=False) == {STATE: {"segment.bytes": str(16 * 2**20)}}
+    assert chosen([one]) == {STATE: {"segment.bytes": str(16 * 2**20)}}
     assert differing(STATE, min_cleanable_dirty_ratio="0.10") == []
 
 
@@ -105,20 +126,33 @@ def test_a_broker_that_does_not_say_is_not_blamed() -> None:
     found = differences(TOPICS, wanted(TOPICS), states, 1)
     assert found
     assert not any(one.matters for one in found)
-    assert to_apply(found, may_delete=True) == {}
+    assert to_apply(found, yes=True, shrink=[state.name for state in states]) == []
 
 
 def test_the_events_may_get_more_partitions_and_the_quotas_never() -> None:
     """Keys move, which is said; fewer are never wanted; those of quotas must agree, or the setting follows them."""
-    (grows,) = differing(EVENTS, partitions=3)
+    (grows,) = differing(EVENTS, EVENTS_GROW, partitions=3)
     assert "keys then go to other partitions" in grows.mend
-    assert to_apply([grows], may_delete=False) == {EVENTS: {"partitions": "12"}}
-    assert differing(EVENTS, partitions=24) == []
+    assert grows.warning in grows.mend
+    assert chosen([grows]) == {EVENTS: {"partitions": "12"}}
+    assert differing(EVENTS, EVENTS_GROW, partitions=24) == []
     (torn,) = differing(STATE, partitions=3)
     assert (torn.matters, torn.value) == (True, None)
     states = [replace(state, partitions=6) if state.name in {COMMANDS, STATE} else state for state in as_wanted(TOPICS)]
     (other,) = differences(TOPICS, wanted(TOPICS), states, 3)
     assert (other.matters, other.value, other.mend) == (False, None, "set TAXIMETER_TOPIC_QUOTA_PARTITIONS to 6")
+
+
+def test_a_default_is_no_wish_for_more_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A longer retention alone grows nothing; with the variable set, even to what is the default, it is asked for."""
+    monkeypatch.setenv("TAXIMETER_TOPIC_RETENTION_HOURS", "336")
+    unasked = TopicSettings()
+    assert differing(EVENTS, unasked, partitions=6) == []
+    short = differing(EVENTS, unasked, partitions=6, retention_ms="604800000")
+    assert chosen(short) == {EVENTS: {"retention.ms": str(336 * 3_600_000)}}
+    monkeypatch.setenv("TAXIMETER_TOPIC_PARTITIONS", "12")
+    (asked,) = differing(EVENTS, TopicSettings(), partitions=6)
+    assert (asked.setting, asked.matters) == ("partitions", False)
 
 
 def test_replicas_are_told_and_not_changed() -> None:
@@ -144,11 +178,26 @@ def test_more_in_sync_than_there_are_replicas_is_never_set() -> None:
     states = [replace(state, config={**state.config, "min.insync.replicas": "1"}) for state in as_wanted(safe, 1)]
     found = differences(safe, wanted(safe), states, 3)
     assert any(one.matters and "kafka-reassign-partitions.sh" in one.mend for one in found)
-    assert to_apply(found, may_delete=True) == {}
+    assert to_apply(found, yes=True) == []
     three = [replace(state, replication_factor=3) for state in states]
-    assert to_apply(differences(safe, wanted(safe), three, 3), may_delete=False)[EVENTS] == {"min.insync.replicas": "2"}
+    assert chosen(differences(safe, wanted(safe), three, 3))[EVENTS] == {"min.insync.replicas": "2"}
     with pytest.raises(Misconfigured, match="cannot be in sync"):
         wanted(TopicSettings(replication_factor=1, min_insync_replicas=2))
+
+
+def test_all_replicas_in_sync_are_set_only_with_yes() -> None:
+    """Two of two: the next broker that starts anew would stop all writers, which is said. One of one is as ever."""
+    safe = TopicSettings(min_insync_replicas=2)
+    (one,) = [
+        one for one in differing(EVENTS, safe, 2, min_insync_replicas="1") if one.setting == "min.insync.replicas"
+    ]
+    assert one.matters
+    assert "nothing can be written" in one.warning
+    assert "kafka-reassign-partitions.sh" in one.mend
+    assert to_apply([one]) == []
+    assert chosen([one], yes=True) == {EVENTS: {"min.insync.replicas": "2"}}
+    single = TopicSettings(min_insync_replicas=1)
+    assert chosen(differing(EVENTS, single, 1, min_insync_replicas="0")) == {EVENTS: {"min.insync.replicas": "1"}}
 
 
 @given(
@@ -159,16 +208,18 @@ def test_more_in_sync_than_there_are_replicas_is_never_set() -> None:
     ),
 )
 def test_unasked_nothing_is_ever_shortened(name: str, config: dict[str, str]) -> None:
-    """Whatever the topics have: without `--yes` no retention falls, nothing is cleaned in another way."""
+    """Whatever the topics have: no retention falls without `--shrink`, nothing is cleaned otherwise without `--yes`."""
     states = [
         replace(state, config={**state.config, **config}) if state.name == name else state for state in as_wanted()
     ]
-    chosen = to_apply(differences(TOPICS, wanted(TOPICS), states, 3), may_delete=False).get(name, {})
-    assert "cleanup.policy" not in chosen
-    for setting in {"retention.ms", "delete.retention.ms", "max.message.bytes"} & chosen.keys():
-        found = config[setting]
-        assert found != "-1"
-        assert not found.isdecimal() or int(found) < int(chosen[setting])
+    found = differences(TOPICS, wanted(TOPICS), states, 3)
+    assert "cleanup.policy" not in chosen(found).get(name, {})
+    unnamed = [spec.name for spec in wanted(TOPICS) if spec.name != name]
+    values = chosen(found, yes=True, shrink=unnamed).get(name, {})
+    for setting in {"retention.ms", "delete.retention.ms", "max.message.bytes"} & values.keys():
+        had = config[setting]
+        assert had != "-1"
+        assert not had.isdecimal() or int(had) < int(values[setting])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from taximeter_infra.status.facts import (
     Service,
     Spool,
     Stored,
+    Tables,
     Trouble,
     Waiting,
 )
@@ -33,6 +34,7 @@ NEW = Facts(
     sink=Group(0),
     quota=Group(0),
     letters=Letters(0),
+    tables=Tables(),
     stored=Stored(),
     costs=Costs(0, 0, 0),
     rebuilding=Rebuilding(),
@@ -53,6 +55,7 @@ groups = st.builds(
 stored = st.builds(
     Stored,
     stored_seconds=st.dictionaries(st.integers(0, 3), st.floats(0, 1e6)),
+    long_ago=st.booleans(),
     rollup_lag_seconds=st.floats(0, 1e6),
     tick_seconds=ages,
 )
@@ -71,7 +74,8 @@ def test_a_new_pipeline_frightens_nobody() -> None:
 
 def test_a_server_without_topics_and_tables_is_new_too() -> None:
     """Nobody has set it up. Where events were stored, or only some topics are gone, it is red."""
-    bare = replace(NEW, cluster=Cluster(1, 0, ["a", "b"], none_of_ours=True), stored=Trouble("no database", "migrate"))
+    bare = replace(NEW, cluster=Cluster(1, 0, ["a", "b"], none_of_ours=True))
+    bare = replace(bare, tables=Trouble("no database", "migrate"), stored=Trouble("no database", "migrate"))
     assert overall(judge(bare)) is Level.YELLOW
     assert line("topics", replace(bare, cluster=Cluster(1, 1, ["b"]))).level is Level.RED
     assert line("topics", replace(bare, stored=BUSY.stored)).level is Level.RED
@@ -88,7 +92,7 @@ def test_a_busy_pipeline_is_green() -> None:
 def test_a_group_without_members_is_red_once_it_was_used(group: Group, kept: Stored) -> None:
     """Whatever else is seen: ever committed, or records that wait, or a batch that was stored."""
     gone = replace(group, members=0)
-    used = bool(gone.committed or gone.records or kept.stored_seconds)
+    used = bool(gone.committed or gone.records or kept.ever)
     assert (line("sink", replace(NEW, sink=gone, stored=kept)).level is Level.RED) == used
 
 
@@ -114,6 +118,50 @@ def test_one_stopped_partition_is_seen_among_others() -> None:
     assert stopped_partitions(group, kept) == [0]
     assert line("sink", replace(BUSY, sink=group, stored=kept)).level is Level.RED
     assert stopped_partitions(group, Stored(stored_seconds={0: 3.0, 1: 0.1})) == []
+
+
+def test_a_partition_whose_records_have_no_age_is_never_green() -> None:
+    """Yellow at one look; red once nothing of it was stored or committed between two, though others go on."""
+    many = Group(1, {0: 5, 1: 9}, {0: Waiting(10**6), 1: Waiting(2, 0.1)}, 10**6)
+    kept = Stored(stored_seconds={1: 0.1})
+    stopped = replace(BUSY, sink=many, stored=kept)
+    assert line("sink", stopped).level is Level.YELLOW
+    assert "age unknown in partition 0" in line("sink", stopped).said
+    assert line("sink", stopped, stopped).level is Level.RED
+    assert line("sink", stopped, replace(stopped, sink=Group(1, {0: 4, 1: 9}, many.waiting))).level is Level.YELLOW
+    assert line("sink", stopped, replace(stopped, sink=Group(1, {0: 5, 1: 9}))).level is Level.YELLOW
+    assert line("sink", replace(stopped, stored=Stored(stored_seconds={0: 1.0})), stopped).level is Level.YELLOW
+    waits = replace(BUSY, quota=Group(1, {0: 4}, {0: Waiting(2)}, 6))
+    assert line("quota", waits).level is Level.YELLOW
+    assert line("quota", waits, waits).level is Level.RED
+
+
+def test_a_group_that_cannot_be_looked_at_is_red_while_kafka_answers() -> None:
+    """Nobody else's line would be red; it has a mend even where the probe brought none."""
+    for name in ("sink", "quota"):
+        blind = line(name, replace(BUSY, **{name: Trouble("no answer for 3 s")}))
+        assert (blind.level, bool(blind.mend), "no answer" in blind.said) == (Level.RED, True, True)
+        refused = line(name, replace(BUSY, **{name: Trouble("GROUP_AUTHORIZATION_FAILED", "allow it")}))
+        assert (refused.level, refused.mend) == (Level.RED, "allow it")
+        assert line(name, replace(BUSY, cluster=AWAY, **{name: AWAY})).level is Level.YELLOW
+
+
+def test_what_clickhouse_does_not_tell_in_time_is_said_of_its_own_line() -> None:
+    """The tables have a probe of their own; rollups and rebuilding do not vanish."""
+    slow = replace(BUSY, stored=Trouble("no answer for 3 s"), rebuilding=Trouble("no answer for 3 s", "wait"))
+    assert line("tables", slow).level is Level.GREEN
+    assert (line("rollups", slow).level, bool(line("rollups", slow).mend)) == (Level.RED, True)
+    assert (line("rebuilding", slow).level, line("rebuilding", slow).mend) == (Level.YELLOW, "wait")
+    assert line("tables", replace(BUSY, tables=Trouble("no such table", "migrate"))).level is Level.RED
+    away = replace(slow, server=AWAY)
+    assert {line(name, away).level for name in ("tables", "rollups", "rebuilding")} == {Level.YELLOW}
+
+
+def test_what_was_stored_long_ago_is_no_new_pipeline() -> None:
+    """The ledger is looked at for two days back, and whether there is anything before."""
+    old = replace(NEW, stored=Stored(long_ago=True))
+    assert line("sink", old).level is Level.RED
+    assert "days ago" in line("sink", old).said
 
 
 def test_rollups_that_lag_turn_yellow_then_red() -> None:

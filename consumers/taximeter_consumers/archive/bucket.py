@@ -2,13 +2,14 @@
 
 The URL is `s3://BUCKET/PREFIX`, with `?region=` and `?endpoint_override=` where they cannot be found out. Who may write
 is said by the usual variables and files of AWS, never by the URL. A file is made here first and then sent whole; an
-upload that breaks off leaves nothing that can be seen.
+upload that breaks off leaves nothing that can be seen, and one that is interrupted goes to its end first.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -61,20 +62,25 @@ class BucketShelf:
 
     def save(self, manifest: Manifest) -> None:
         """Replaces the manifest, which a bucket does as a whole."""
-        with _told(self.where), self._system.open_output_stream(f"{self._base}/{manifests.NAME}") as stream:
-            stream.write(manifest.model_dump_json(indent=1).encode())
+        self._send(manifests.NAME, manifest.model_dump_json(indent=1).encode())
 
     def write(self, partition: int, messages: Sequence[ReadMessage], form: Format) -> ArchivedPart:
         """Made in a folder of this machine, then sent."""
         with TemporaryDirectory(prefix="taximeter-archive-") as folder:
             part = write_part(Path(folder), partition, messages, form)
-            with (
-                _told(self.where),
-                (Path(folder) / part.path).open("rb") as made,
-                self._system.open_output_stream(f"{self._base}/{part.path}") as stream,
-            ):
-                shutil.copyfileobj(made, stream, _CHUNK)
+            made = (Path(folder) / part.path).read_bytes()
+        self._send(part.path, made)
         return part
+
+    def _send(self, path: str, content: bytes) -> None:
+        # pyarrow cannot give an upload up: whatever ends the `with` completes the object with what was written. So all
+        # is there before, and it runs in a thread of its own, where neither Ctrl-C nor a handler of signals raises.
+        with _told(self.where), ThreadPoolExecutor(1) as sender:
+            sender.submit(self._upload, path, content).result()
+
+    def _upload(self, path: str, content: bytes) -> None:
+        with self._system.open_output_stream(f"{self._base}/{path}") as stream:
+            stream.write(content)
 
     @contextmanager
     def local(self, path: str) -> Iterator[Path]:

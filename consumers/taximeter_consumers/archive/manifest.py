@@ -3,24 +3,31 @@
 Layout: `<root>/<topic>/dt=YYYY-MM-DD/hour=HH/part-<partition>-<first>-<last>.avro` (or `.parquet`), day and hour of the
 first message's broker time in UTC, offsets inclusive; beside the days `manifest.json`. A file counts once the
 manifest lists it, so a writer that dies leaves at most a file that nobody reads. The manifest is replaced as a whole.
+
+A manifest may come from a bucket that others write to. So names in it are held against that layout: none of them
+leads out of the archive.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from taximeter_schemas.errors import Misconfigured
 
 NAME: Final = "manifest.json"
 Format = Literal["avro", "parquet"]
 _CHUNK: Final = 2**20
+_PATH: Final = r"^dt=[0-9]{4}-[0-9]{2}-[0-9]{2}/hour=[0-9]{2}/part-[0-9]+-[0-9]+-[0-9]+\.(avro|parquet)$"
+# What Kafka lets a topic be called.
+_TOPIC: Final = re.compile("[A-Za-z0-9._-]{1,249}")
 
 
 class ArchivedPart(BaseModel):
@@ -28,7 +35,7 @@ class ArchivedPart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
+    path: str = Field(pattern=_PATH)
     partition: int = Field(ge=0)
     first: int = Field(ge=0)
     last: int = Field(ge=0)
@@ -45,9 +52,16 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    topic: str = Field(min_length=1)
+    topic: str
     log: str = ""
     parts: tuple[ArchivedPart, ...] = ()
+
+    @field_validator("topic")
+    @classmethod
+    def _is_a_name(cls, topic: str) -> str:
+        if not is_topic(topic):
+            raise ValueError("it is no topic's name")
+        return topic
 
     def of_partition(self, partition: int) -> list[ArchivedPart]:
         """The files of one partition in the order of the log."""
@@ -63,6 +77,23 @@ class Manifest(BaseModel):
         known = {part.path: part for part in (*self.parts, *parts)}
         ordered = sorted(known.values(), key=lambda part: (part.partition, part.first, part.path))
         return self.model_copy(update={"parts": tuple(ordered)})
+
+    def of_log(self, topic: str, log: str, where: str, mend: str) -> Manifest:
+        """The same with the log's identity, where it was not known. Raises Misconfigured if this, which lies at
+        `where`, is the archive of another topic or log."""
+        if self.topic != topic:
+            raise Misconfigured(f"{where} is the archive of {self.topic}, not of {topic}", mend=mend)
+        if self.log and log and self.log != log:
+            raise Misconfigured(
+                f"{where} is the archive of another log of the name {topic}: the topic was deleted and made anew",
+                mend=mend,
+            )
+        return self.model_copy(update={"log": self.log or log})
+
+
+def is_topic(name: str) -> bool:
+    """Whether a topic can have this name, so that it is one folder as well."""
+    return _TOPIC.fullmatch(name) is not None and name not in {".", ".."}
 
 
 def part_path(partition: int, first: int, last: int, first_ms: int, form: Format) -> str:

@@ -123,6 +123,8 @@ def folder_of(where: str) -> Path | None:
 
 def shelf_of(root: str, topic: str) -> Shelf:
     """Where a topic's archive lies, or will, below a root. Raises Misconfigured and Retryable."""
+    if not manifests.is_topic(topic):
+        raise Misconfigured(f"{topic!r} is no topic's name", mend="name one that Kafka has with --topic")
     folder = folder_of(root)
     if folder is not None:
         return FolderShelf(folder / topic)
@@ -151,14 +153,19 @@ def shelves_at(where: str) -> list[Shelf]:
     return list(found)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    """A copy that has its name when it is whole and on disk. Raises Misconfigured."""
+def copy_file(source: Path, target: Path, sha256: str) -> bool:
+    """A copy that has its name when it is whole and on disk. False where it has another digest than it should: then
+    there is no copy, and what was at the target stays. Raises Misconfigured."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     with _told(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, part)
         _sync(part)
+        if manifests.digest(part) != sha256:
+            part.unlink()
+            return False
         part.replace(target)
+    return True
 
 
 @contextmanager

@@ -75,6 +75,13 @@ def ripe(span: Span, hour_begins: int, rows: int) -> Span:
     return Span(span.partition, span.first, end)
 
 
+def overtaken(log: Span, parts: Iterable[ArchivedPart]) -> Span | None:
+    """What Kafka has deleted of a partition since its last file, and no archive gets any more; None: nothing. `log`
+    is what the partition has now. A partition without files was not archived yet, so nothing of it is missed."""
+    next_one = max((part.last + 1 for part in parts), default=log.first)
+    return Span(log.partition, next_one, log.first) if next_one < log.first else None
+
+
 def gaps(parts: Sequence[ArchivedPart]) -> list[tuple[int, int]]:
     """Offsets between the files of one partition that none of them covers: first and last, inclusive."""
     ordered = sorted(parts, key=lambda part: part.first)

@@ -70,15 +70,8 @@ class _Listing:
 
 def admitted(shelf: Shelf, topic: str, log: str, ends: Mapping[int, int]) -> Manifest:
     """The manifest to go on with; `ends` are the log's now. Raises Misconfigured for the archive of another log."""
-    manifest = shelf.load() or Manifest(topic=topic, log=log)
     mend = "archive it below another --to"
-    if manifest.topic != topic:
-        raise Misconfigured(f"{shelf.where} is the archive of {manifest.topic}, not of {topic}", mend=mend)
-    if manifest.log and log and manifest.log != log:
-        raise Misconfigured(
-            f"{shelf.where} is the archive of another log of the name {topic}: the topic was deleted and made anew",
-            mend=mend,
-        )
+    manifest = (shelf.load() or Manifest(topic=topic)).of_log(topic, log, shelf.where, mend)
     for partition in sorted(manifest.partitions & ends.keys()):
         last = max(part.last for part in manifest.of_partition(partition))
         if last >= ends[partition]:
@@ -87,7 +80,7 @@ def admitted(shelf: Shelf, topic: str, log: str, ends: Mapping[int, int]) -> Man
                 f" {ends[partition]}: it is another log of the name",
                 mend=mend,
             )
-    return manifest.model_copy(update={"log": manifest.log or log})
+    return manifest
 
 
 def lacking(manifest: Manifest, spans: Sequence[Span]) -> list[Span]:

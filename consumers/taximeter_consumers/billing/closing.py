@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -30,6 +31,7 @@ from taximeter_schemas.money import plain
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from taximeter_consumers.billing.due import DueList
     from taximeter_consumers.billing.settings import Settings
@@ -75,7 +77,7 @@ def follow_periods(clickhouse: ClickHouse, stop: threading.Event, interval: floa
     failures = 0
     while not stop.is_set():
         try:
-            failures = 0 if _round(clickhouse, datetime.now(UTC)) else failures + 1
+            failures = 0 if _round(clickhouse, datetime.now(UTC), stop) else failures + 1
         except Retryable as error:
             failures += 1
             log.warning("invoices not issued, trying again", error=str(error))
@@ -87,8 +89,8 @@ def wait_seconds(failures: int, interval: float) -> float:
     return interval if not failures else float(min(LONGEST_WAIT_SECONDS, interval, 2.0 ** min(failures - 1, 10)))
 
 
-def _round(clickhouse: ClickHouse, now: datetime) -> bool:
-    """One look; False where the rollups are behind."""
+def _round(clickhouse: ClickHouse, now: datetime, stop: threading.Event) -> bool:
+    """One look; False where the rollups are behind. Ends after the account in hand when `stop` is set."""
     settings = read_settings(clickhouse)
     listed = due_now(clickhouse, settings, now)
     since = pending_since(clickhouse)
@@ -100,7 +102,7 @@ def _round(clickhouse: ClickHouse, now: datetime) -> bool:
     if prices_wait(clickhouse):
         log.warning("waiting for prices to be in the rollups", mend="run `taximeter aggregate --follow`")
         return False
-    report = _issue(clickhouse, InvoiceRun(clickhouse, settings, now), listed)
+    report = _issue(clickhouse, InvoiceRun(clickhouse, settings, now), listed, lambda: not stop.is_set())
     for invoice in report.issued:
         draft = invoice.draft
         log.info(
@@ -115,11 +117,13 @@ def _round(clickhouse: ClickHouse, now: datetime) -> bool:
     return True
 
 
-def _issue(clickhouse: ClickHouse, run: InvoiceRun, listed: DueList) -> RunReport:
+def _issue(
+    clickhouse: ClickHouse, run: InvoiceRun, listed: DueList, goes_on: Callable[[], bool] = lambda: True
+) -> RunReport:
     refused = {account_id for account_id, _ in listed.refused}
     sound = {account_id: terms for account_id, terms in run.settings.terms.items() if account_id not in refused}
     hold_periods(clickhouse, sound, run.now)
-    report = run.issue(listed.due)
+    report = run.issue(takewhile(lambda _: goes_on(), listed.due))
     report.refused += listed.refused
     return report
 

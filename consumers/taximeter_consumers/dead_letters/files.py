@@ -9,13 +9,14 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, TextIO
 
 import fastavro
 
 from taximeter_consumers.archive.files import read_part
 from taximeter_consumers.archive.message import SCHEMA, to_record
-from taximeter_consumers.dead_letters.letter import PLACE, Letter, letter_of
+from taximeter_consumers.dead_letters.letter import PLACE, Letter, exported_letter
 from taximeter_consumers.dead_letters.lines import Outgoing, as_is, from_line, to_line
 from taximeter_schemas.errors import Misconfigured
 
@@ -62,11 +63,26 @@ def write_file(pairs: Iterable[Pair], registry: Registry, path: Path) -> int:
     return counted.number
 
 
+def refuse_stream(path: Path) -> None:
+    """Raises Misconfigured for a pipe, a terminal or a folder: what is sent is read twice, the first time to check
+    it."""
+    try:
+        is_file = S_ISREG(path.stat().st_mode)
+    except OSError:
+        # `read_file` says why.
+        return
+    if not is_file:
+        raise Misconfigured(
+            f"{path} is no file that can be read twice, and it is checked to its end before anything is sent",
+            mend="write what comes out of the pipe into a file, and name that one",
+        )
+
+
 def read_file(path: Path, registry: Registry) -> Iterator[Outgoing]:
     """What a file says is to be sent, in its order. Raises Misconfigured, which names the line."""
     if path.suffix == ".avro":
         for message in read_part(path, path.name, 0):
-            yield as_is(_told(lambda: letter_of(message), f"a message of {path}"))  # noqa: B023 - called at once
+            yield as_is(_told(lambda: exported_letter(message), f"a message of {path}"))  # noqa: B023 - called at once
         return
     try:
         with path.open(encoding="utf-8") as file:
@@ -94,11 +110,10 @@ def _told(read: Callable[[], Letter], where: str) -> Letter:
 
 
 def _record(pair: Pair) -> dict[str, Any]:
-    """The message as it was, with its place as a header more."""
+    """The message as it was, with its place as a header more, the last one."""
     message, letter = pair
     record = to_record(message)
-    headers = [header for header in record["headers"] if header["name"] != PLACE]
-    return record | {"headers": [*headers, {"name": PLACE, "value": str(letter.place).encode()}]}
+    return record | {"headers": [*record["headers"], {"name": PLACE, "value": str(letter.place).encode()}]}
 
 
 class _Counted:

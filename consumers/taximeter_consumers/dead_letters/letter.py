@@ -25,7 +25,8 @@ _OURS: Final = frozenset(
     for name in ("reason", "error", "source-topic", "source-partition", "source-offset", "attempts", "time")
 )
 PLACE: Final = "taximeter-place"
-"""A header of letters in a file: where the letter lay, which the file's own records do not say."""
+"""The last header of a letter in a file: where the letter lay, which the file's own records do not say. Anywhere else
+a header of this name is the record's own."""
 NO_REASON: Final = "unknown"
 """The reason of what lies among the dead letters and was not written by a sink."""
 
@@ -85,11 +86,23 @@ class Letter:
 
 
 def letter_of(message: ReadMessage) -> Letter:
-    """The letter in a message of the dead-letter topic, or of a file that such messages were exported to."""
-    ours, kept = _parted(message)
-    place = ours.get(PLACE)
+    """The letter in a message of the dead-letter topic."""
+    return _letter(message, _headers(message), Place(message.partition(), message.offset()))
+
+
+def exported_letter(message: ReadMessage) -> Letter:
+    """The letter in a message of a file that letters were exported to; of another file, as `letter_of`. Raises
+    ValueError where the last header should be its place and is none."""
+    headers = _headers(message)
+    if headers and headers[-1][0] == PLACE:
+        return _letter(message, headers[:-1], Place.parse((headers[-1][1] or b"").decode("utf-8", "replace")))
+    return letter_of(message)
+
+
+def _letter(message: ReadMessage, headers: Headers, place: Place) -> Letter:
+    ours, kept = _parted(headers)
     return Letter(
-        place=Place.parse(place) if place else Place(message.partition(), message.offset()),
+        place=place,
         at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
         reason=ours.get("taximeter-reason", "") or NO_REASON,
         error=ours.get("taximeter-error", ""),
@@ -101,15 +114,18 @@ def letter_of(message: ReadMessage) -> Letter:
     )
 
 
-def _parted(message: ReadMessage) -> tuple[dict[str, str], Headers]:
+def _headers(message: ReadMessage) -> Headers:
+    found = message.headers() or []
+    return [(name, as_bytes(value)) for name, value in (found.items() if isinstance(found, dict) else found)]
+
+
+def _parted(headers: Headers) -> tuple[dict[str, str], Headers]:
     """The sink's headers, and the record's own. The sink writes its own last; a record that was a dead letter once
     more has an older set among its own, which stays there."""
-    found = message.headers() or []
-    pairs = [(name, as_bytes(value)) for name, value in (found.items() if isinstance(found, dict) else found)]
     ours: dict[str, str] = {}
     kept: list[tuple[str, bytes | None]] = []
-    for name, value in reversed(pairs):
-        if (name in _OURS or name == PLACE) and name not in ours:
+    for name, value in reversed(headers):
+        if name in _OURS and name not in ours:
             ours[name] = (value or b"").decode("utf-8", "replace")
         else:
             kept.append((name, value))

@@ -42,6 +42,14 @@ _TO_RECOUNT: Final = """
 account_id IN {{accounts:Array(String)}} AND occurred_at >= fromUnixTimestamp64Micro({{kept_from:Int64}}, 'UTC')
 AND (user_id = {{pseudonym:String}} OR (account_id, toStartOfMinute(occurred_at)) IN ({minutes}))
 """
+_AGAIN: Final = """
+SELECT {digest} AS digest, account_id, sum(named_rows) FROM
+(
+    SELECT account_id, {user} AS named, count() AS named_rows FROM {table} WHERE {only} GROUP BY account_id, named
+)
+WHERE digest IN (SELECT erased.digest FROM stored_erasures AS erased)
+GROUP BY digest, account_id
+"""
 # On a cluster: until every replica of the shard has done it.
 _WAITING: Final = {"mutations_sync": 2}
 
@@ -97,11 +105,14 @@ def returned(clickhouse: ClickHouse) -> list[Erasure]:
     known = erasures(clickhouse)
     wanted = {one.whom: one for one in known if not one.is_open}
     back = [one for one in known if one.is_open]
+    named = {salt: _named_again(clickhouse, salt) for salt, _, _ in wanted}
     for whom in sorted(set(wanted) - {one.whom for one in back}):
-        fresh = erasure_of(whom, known, wanted[whom].by)
-        rows = sum(found(clickhouse, fresh).values())
+        salt, digest, account_id = whom
+        rows = sum(
+            count for (one, account), count in named[salt].items() if one == digest and account_id in {"", account}
+        )
         if rows:
-            back.append(replace(fresh, rows=rows))
+            back.append(replace(erasure_of(whom, known, wanted[whom].by), rows=rows))
     return back
 
 
@@ -115,6 +126,17 @@ def again(clickhouse: ClickHouse, by: str, say: Say = lambda _: None) -> Erased:
         sums = Changed(sums.wrong + done.sums.wrong, sums.mended + done.sums.mended)
     forget_pseudonyms(clickhouse)
     return Erased(tables, sums)
+
+
+def _named_again(clickhouse: ClickHouse, salt: str) -> dict[tuple[str, str], int]:
+    """How many rows name somebody who was erased, by hash and account: each table is read once, however many they are,
+    and each id hashed once."""
+    counts: dict[tuple[str, str], int] = {}
+    for place in PLACES:
+        sql = _AGAIN.format(table=place.table, user=place.user, only=place.only, digest=digest_sql("named"))
+        for digest, account, rows in clickhouse.rows(sql, {"salt": salt}):
+            counts[digest, account] = counts.get((digest, account), 0) + int(rows)
+    return counts
 
 
 def _round(clickhouse: ClickHouse, erasure: Erasure, say: Say) -> None:

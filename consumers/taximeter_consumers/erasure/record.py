@@ -1,8 +1,9 @@
 """What is remembered of erasures: a salted hash of each erased id, never the id itself.
 
 The hash is all that ever reaches ClickHouse, so no log of queries or mutations of the server keeps the id. The
-pseudonym is random and remembered only while its erasure goes on: afterwards nothing leads from the hash to it. Who may
-read the table and guesses an id can find out that it was erased, and no more.
+pseudonym is random and remembered here only while its erasure goes on. Who may read the table and guesses an id can
+find out that it was erased. The server's own list of finished mutations has hash and pseudonym for longer: see
+docs/privacy.md.
 """
 
 from __future__ import annotations

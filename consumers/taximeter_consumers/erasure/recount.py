@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from taximeter_consumers.erasure.places import RECOUNTED
 from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.rollups.batches import Bounds
-from taximeter_consumers.rollups.recompute import begin_repriced, next_version, recompute
+from taximeter_consumers.rollups.recompute import begin_repriced, next_version, outdated, recompute
 from taximeter_consumers.rollups.repriced import Repriced, steps
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +34,13 @@ def recount(clickhouse: ClickHouse, condition: str, parameters: Mapping[str, Any
             book = current_book(clickhouse)
             # So that what this does not write is emptied, as where a copy was counted elsewhere.
             work = replace(begin_repriced(clickhouse, rows, book), has_copies=True)
-            for rollup in RECOUNTED.values():
-                recompute(clickhouse, rollup, work)
+            try:
+                for rollup in RECOUNTED.values():
+                    recompute(clickhouse, rollup, work)
+            except Retryable:
+                if outdated(clickhouse, work):
+                    continue
+                raise
             if current_book(clickhouse) == book:
                 break
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from taximeter_consumers.kafka_client import LOOK_SECONDS, QUIET, partitions_of, refused_settings
+from taximeter_consumers.kafka_client import LOOK_SECONDS, QUIET, Heard, partitions_of, refused_settings
 from taximeter_consumers.kafka_errors import translate
 from taximeter_consumers.replay.topic_range import Found, Span, TopicRange, chosen_partitions, resolve
 from taximeter_schemas.errors import Retryable
@@ -34,6 +34,7 @@ class TopicReader:
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self.topic = topic
+        heard = Heard()
         config: dict[str, Any] = {
             "queued.max.messages.kbytes": 16_384,
             "fetch.message.max.bytes": 1_048_576,
@@ -45,13 +46,14 @@ class TopicReader:
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
+            "error_cb": heard,
         }
         try:
             self._consumer = Consumer(config, logger=QUIET)
         except KafkaException as error:
             raise refused_settings(error) from error
         mend = "create it with `taximeter topics create`, or name another with --topic"
-        self.partitions = partitions_of(self._consumer, kafka, topic, mend=mend)
+        self.partitions = partitions_of(self._consumer, kafka, topic, mend=mend, heard=heard)
 
     def close(self) -> None:
         """Lets go of the connections."""

@@ -76,6 +76,8 @@ def rerate(clickhouse: ClickHouse, order: Order, progress: Progress = lambda _: 
         if not summary.total.events:
             return Outcome("", old.version, new.version, summary)
         reprice_id = _written(clickhouse, order, (old, new), progress)
+        # What it has written counts for nothing yet: refused here, it never does.
+        require_kept(clickhouse, micros(order.since), "these uses cannot be priced anew")
         if not changes(clickhouse, old.version, current_book(clickhouse).version) and _claimed(
             clickhouse, reprice_id, place
         ):

@@ -20,6 +20,19 @@ WHERE events > 0 AND ended_at < fromUnixTimestamp64Micro({kept_from}, 'UTC')
 """
 """The runs that ended before the horizon."""
 
+# Found again in the server's list of statements.
+_BEGAN_WITH: Final = "the horizon of raw events is past"
+_SEALED: Final = """
+(
+    SELECT throwIf(count() > 0, '{began_with} {horizon}') FROM stored_retentions
+    WHERE step >= 2 AND kept_from > fromUnixTimestamp64Micro({horizon}, 'UTC')
+) = 0
+"""
+_AT_WORK: Final = """
+SELECT count() FROM system.processes
+WHERE current_database = currentDatabase() AND query_kind = 'Insert' AND position(query, {began_with:String}) > 0
+    AND toInt64OrZero(extract(query, concat({began_with:String}, ' (\\d+)'))) < {horizon:Int64}
+"""
 _KEPT_FROM: Final = "SELECT toUnixTimestamp64Micro(max(kept_from)) FROM stored_retentions"
 # Held back at the horizon, where it is harmless to count once more; and at a run that nobody has.
 _HELD_BACK: Final = f"""
@@ -38,7 +51,8 @@ FROM ({{touched}}) AS found
 
 
 def kept_from(clickhouse: ClickHouse) -> int:
-    """The horizon, Unix microseconds, the beginning of a day (UTC); 0 where nothing was ever deleted."""
+    """The horizon, Unix microseconds, the beginning of a day (UTC), as soon as it is announced; 0 where nothing was
+    ever deleted."""
     return max(0, int(clickhouse.scalar(_KEPT_FROM)))
 
 
@@ -54,6 +68,17 @@ def not_frozen(window: str | None, horizon: int) -> str:
     if window is None:
         return f"(account_id, run_id) NOT IN ({FROZEN_RUNS.format(kept_from=horizon)})"
     return f"{window} >= toDateTime({horizon // 1_000_000}, 'UTC')"
+
+
+def not_sealed(horizon: int) -> str:
+    """The condition that fails a statement begun with `horizon` where a later one is sealed: the server looks before it
+    reads the first event. Whoever seals waits for those that had looked before (`at_work`)."""
+    return _SEALED.format(began_with=_BEGAN_WITH, horizon=horizon)
+
+
+def at_work(clickhouse: ClickHouse, horizon: int) -> int:
+    """How many statements of this server write sums from events and began with an earlier horizon."""
+    return int(clickhouse.scalar(_AT_WORK, {"began_with": _BEGAN_WITH, "horizon": horizon}))
 
 
 def require_kept(clickhouse: ClickHouse, since: int, what: str) -> None:

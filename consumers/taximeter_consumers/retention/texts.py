@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from taximeter_consumers.retention.orders import ANNOUNCED, DONE, Order, note
+
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
 
@@ -26,6 +28,11 @@ _TEXT: Final = (
     "SELECT create_table_query FROM system.tables WHERE database = {database:String} AND name = 'stored_events'"
 )
 _TTL: Final = re.compile(r"`error_message`[^,]*? TTL toDateTime\(arrived_at\) \+ toIntervalDay\((\d+)\)")
+_DUE: Final = f"""
+SELECT count() FROM stored_events
+WHERE toDateTime(arrived_at) + toIntervalDay({{days:UInt32}}) <= now()
+    AND ({" OR ".join(f"notEmpty({name})" for name in TEXTS)})
+"""  # noqa: S608 - our own names
 
 
 def texts_kept_days(clickhouse: ClickHouse) -> int | None:
@@ -34,10 +41,22 @@ def texts_kept_days(clickhouse: ClickHouse) -> int | None:
     return int(found[1]) if found else None
 
 
-def keep_texts(clickhouse: ClickHouse, days: int | None) -> None:
-    """Sets it. None: for ever. What is older already is emptied in the background."""
+def is_shorter(days: int | None, than: int | None) -> bool:
+    """Whether texts that would be kept are emptied: for fewer days, or no longer for ever (None)."""
+    return days is not None and (than is None or days < than)
+
+
+def texts_due(clickhouse: ClickHouse, days: int | None) -> int:
+    """How many rows would lose texts at once."""
+    return 0 if days is None else int(clickhouse.scalar(_DUE, {"days": days}))
+
+
+def keep_texts(clickhouse: ClickHouse, days: int | None, by: str) -> None:
+    """Sets it, and records who did. None: for ever. What is older already is emptied in the background."""
     if days == texts_kept_days(clickhouse):
         return
+    order = Order(by, texts_days=days or 0)
+    note(clickhouse, order, ANNOUNCED)
     if days is None:
         changes = [f"MODIFY COLUMN {name} REMOVE TTL" for name in TEXTS]
     else:
@@ -46,3 +65,4 @@ def keep_texts(clickhouse: ClickHouse, days: int | None) -> None:
             for name, kind in TEXTS.items()
         ]
     clickhouse.execute(f"ALTER TABLE stored_events {', '.join(changes)}")
+    note(clickhouse, order, DONE)

@@ -44,11 +44,11 @@ def follow(
     while not stop.is_set():
         began = monotonic()
         try:
-            done = tick(clickhouse, bounds)
+            done = tick(clickhouse, bounds, stop.is_set)
         except Retryable as error:
             failures += 1
             if counted is not None:
-                counted.failures.inc()
+                counted.failed()
             wait = wait_after_failures(failures, interval)
             log.warning("tick failed", error=str(error), retry_in_seconds=wait)
             stop.wait(wait)

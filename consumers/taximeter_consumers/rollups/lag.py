@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 _LAG: Final = (
     "SELECT if(count() = 0, 0, toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(min(stored_at))) / 1e6 "
-    + PENDING
+    # Copies of a batch have one id and count as one, so nothing is to be merged for it: FINAL reads the whole ledger.
+    + PENDING.replace("FROM ingest_batches", "FROM stored_ingest_batches")
 )
 
 

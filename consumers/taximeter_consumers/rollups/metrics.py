@@ -65,6 +65,12 @@ class RollupMetrics:
             self._look_at = time.monotonic() + _LOOK_SECONDS
             self._look(clickhouse)
 
+    def failed(self) -> None:
+        """A tick failed: how far behind the rollups are is unknown until one ends."""
+        self.failures.inc()
+        self.lag.set(float("nan"))
+        self._look_at = 0.0
+
     def _look(self, clickhouse: ClickHouse) -> None:
         try:
             self.lag.set(rollup_lag_seconds(clickhouse))

@@ -3,6 +3,9 @@
 A recompute reads the events as they stand and writes whole rows with the tick's version; run again or run by two
 aggregators at once it writes equal rows. The version is taken after the batches are listed and before anything is read,
 so of two recomputes of a row the one with the greater version has seen every batch that the other one had in hand.
+
+A statement that reads events is refused by the server (Retryable) where a later horizon than the one it began with is
+sealed: events that it counts on may be gone. Then the work is begun again (`outdated`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers import failpoints
-from taximeter_consumers.retention.horizon import held_back, kept_from, not_frozen
+from taximeter_consumers.retention.horizon import held_back, kept_from, not_frozen, not_sealed
 from taximeter_consumers.rollups.batches import ROWS_OF_BATCHES, Batches, pending_from
 from taximeter_consumers.rollups.erased import names_erased
 from taximeter_consumers.rollups.statements import (
@@ -81,6 +84,11 @@ class Work:
         """The query for what the rows touch."""
         return held_back(touched_sql(self.rows.condition, has_copies=self.has_copies), self.kept_from)
 
+    @property
+    def guard(self) -> str:
+        """The condition that fails a statement where events are gone that it counts on."""
+        return not_sealed(self.kept_from)
+
 
 def rows_of(batches: Batches) -> Rows:
     """The rows of some batches."""
@@ -133,7 +141,7 @@ def priced_once(clickhouse: ClickHouse, work: Work, tick_id: int, most_rows: int
     `most_rows`. A `tick_id` is used by one tick only."""
     named = {**work.parameters, "tick_id": tick_id}
     try:
-        clickhouse.execute(price_sql(work.touched, work.book, most_rows + 1), named)
+        clickhouse.execute(price_sql(work.touched, work.book, most_rows + 1, work.guard), named)
         sql = "SELECT count() FROM stored_tick_events WHERE tick_id = {tick_id:UInt64}"
         yield replace(work, tick_id=tick_id) if clickhouse.scalar(sql, named) <= most_rows else work
     finally:
@@ -146,14 +154,15 @@ def recompute(clickhouse: ClickHouse, rollup: Rollup, work: Work) -> None:
         named = {"version": work.version, "tick_id": work.tick_id}
         clickhouse.execute(recompute_priced_sql(rollup), named)
     else:
-        clickhouse.execute(recompute_sql(rollup, scope_of(rollup.window, work.touched), work.book), work.parameters)
+        scope = scope_of(rollup.window, work.touched)
+        clickhouse.execute(recompute_sql(rollup, scope, work.book, guard=work.guard), work.parameters)
     _end(clickhouse, rollup, work)
 
 
 def read_ahead(clickhouse: ClickHouse, rollup: Rollup, work: Work) -> None:
     """Recomputes the rows of `AFTER_ALL_OTHERS`, and puts them where nobody looks until they are shown."""
     scope = scope_of(rollup.window, work.touched)
-    clickhouse.execute(recompute_sql(rollup, scope, work.book, table=_READ_AHEAD), work.parameters)
+    clickhouse.execute(recompute_sql(rollup, scope, work.book, _READ_AHEAD, work.guard), work.parameters)
 
 
 def show(clickhouse: ClickHouse, rollup: Rollup, work: Work) -> None:
@@ -179,6 +188,11 @@ def _has_transactions(clickhouse: ClickHouse, rows: Rows) -> bool:
     costs some 40 ms of planning, however little there is to do."""
     sql = f"SELECT count() FROM stored_events WHERE ({rows.condition}) AND transaction_id != '' LIMIT 1"  # noqa: S608 - our own text
     return bool(clickhouse.scalar(sql, rows.parameters))
+
+
+def outdated(clickhouse: ClickHouse, work: Work) -> bool:
+    """Whether the horizon has moved since the work began, so that a refused statement is no fault."""
+    return kept_from(clickhouse) > work.kept_from
 
 
 def erase_older(clickhouse: ClickHouse, rollup: Rollup, version: int) -> None:

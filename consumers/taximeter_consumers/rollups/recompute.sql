@@ -1,6 +1,6 @@
 INSERT INTO $table ($columns, version)
 SELECT $expressions, {version:UInt64}
 FROM ($events) AS counted
-WHERE $only
+WHERE ($only) AND $guard
 GROUP BY $key
 SETTINGS $settings

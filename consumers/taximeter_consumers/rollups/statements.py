@@ -69,10 +69,10 @@ _WIDEST: Final = HOUR
 _FLAGS: Final = {HOUR: "of_hours", QUARTER: "of_quarters", MINUTE: "of_minutes", None: "of_runs"}
 
 
-def recompute_sql(rollup: Rollup, scope: str, book: Book, table: str = "") -> str:
+def recompute_sql(rollup: Rollup, scope: str, book: Book, table: str = "", guard: str = "true") -> str:
     """The statement that recomputes the rows of `rollup` from the events of `scope`, priced by `book`, and writes them
-    into its own table or into `table`."""
-    return _recompute_sql(rollup, charged_events(scope, book), f"stored_events FINAL WHERE {scope}", table)
+    into its own table or into `table`. `guard`: a condition that fails where the events may be gone."""
+    return _recompute_sql(rollup, charged_events(scope, book), f"stored_events FINAL WHERE {scope}", table, guard)
 
 
 def recompute_priced_sql(rollup: Rollup) -> str:
@@ -81,7 +81,7 @@ def recompute_priced_sql(rollup: Rollup) -> str:
     return _recompute_sql(rollup, f"SELECT * FROM {rows}", rows, "")  # noqa: S608 - our own text
 
 
-def price_sql(touched: str, book: Book, most_rows: int) -> str:
+def price_sql(touched: str, book: Book, most_rows: int, guard: str = "true") -> str:
     """The statement that prices the events of all that `touched` touches as the priced rows `{tick_id:UInt64}`; not all
     of them where they are more than `most_rows`."""
     scopes = (scope_of(window, touched) for window in (None, _WIDEST))
@@ -92,11 +92,12 @@ def price_sql(touched: str, book: Book, most_rows: int) -> str:
         expressions=",\n    ".join((*flags.values(), *_PRICED_COLUMNS)),
         events=charged_events(" OR ".join(f"({scope})" for scope in scopes), book),
         most_rows=str(most_rows),
+        guard=guard,
         settings=SETTINGS,
     )
 
 
-def _recompute_sql(rollup: Rollup, charged: str, of_nodes: str, table: str) -> str:
+def _recompute_sql(rollup: Rollup, charged: str, of_nodes: str, table: str, guard: str = "true") -> str:
     return _sql(
         "recompute.sql",
         table=table or rollup.table,
@@ -104,6 +105,7 @@ def _recompute_sql(rollup: Rollup, charged: str, of_nodes: str, table: str) -> s
         expressions=",\n    ".join(expression for _, expression in rollup.columns),
         events=_OVER[rollup.over].format(charged, of_nodes=of_nodes),
         only=rollup.only,
+        guard=guard,
         key=", ".join(expression for _, expression in rollup.key),
         settings=SETTINGS,
     )

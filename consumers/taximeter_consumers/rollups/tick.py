@@ -32,6 +32,7 @@ from taximeter_consumers.rollups.recompute import (
     begin_repriced,
     erase_older,
     next_version,
+    outdated,
     priced_once,
     read_ahead,
     recompute,
@@ -39,6 +40,7 @@ from taximeter_consumers.rollups.recompute import (
     show,
 )
 from taximeter_consumers.rollups.repriced import by_new_book, by_rerating, last_book, mark_book, mark_rerated, steps
+from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from taximeter_consumers.pricing.cards import Book
     from taximeter_consumers.rollups.recompute import Work
     from taximeter_consumers.rollups.repriced import Repriced
+
+    Turned = Callable[[], object]
 
 # Two at once: each may hold up to half a gigabyte before it spills.
 _AT_ONCE: Final = 2
@@ -75,17 +79,22 @@ class Rebuilt:
     records: int
 
 
-def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
+def _nobody() -> None:
+    """Watches the steps of a tick."""
+
+
+def tick(clickhouse: ClickHouse, bounds: Bounds | None = None, turned: Turned = _nobody) -> Tick:
     """Works in what is new, up to `bounds`: the oldest new batches, what a changed book prices anew, what was re-rated.
 
-    Raises Retryable when ClickHouse is away.
+    What is priced anew may be a year of events: `turned` is called after each step. Raises Retryable when ClickHouse is
+    away.
     """
     bounds = bounds or Bounds()
     batches = new_batches(clickhouse, bounds)
-    done = Tick() if batches is None else roll_up(clickhouse, batches, bounds)
+    done = Tick() if batches is None else roll_up(clickhouse, batches, bounds, turned)
     # Names that found no match are looked up again once the book has grown, whether or not there are new batches.
     matched = match_new_models(clickhouse, "false", {}) if batches is None else 0
-    repriced, version = _reprice(clickhouse, bounds)
+    repriced, version = _reprice(clickhouse, bounds, turned)
     return Tick(
         done.batches,
         done.records,
@@ -96,12 +105,12 @@ def tick(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Tick:
     )
 
 
-def roll_up(clickhouse: ClickHouse, batches: Batches, bounds: Bounds | None = None) -> Tick:
+def roll_up(clickhouse: ClickHouse, batches: Batches, bounds: Bounds | None = None, turned: Turned = _nobody) -> Tick:
     """Recomputes what `batches` touch, and records them. With `bounds` a changed book is worked in before."""
     failpoints.reached("aggregate.before_match")
     matched = match_new_models(clickhouse, ROWS_OF_BATCHES, batches.parameters)
     failpoints.reached("aggregate.after_match")
-    repriced, _ = (0, None) if bounds is None else _work_in_book(clickhouse, bounds)
+    repriced, _ = (0, None) if bounds is None else _work_in_book(clickhouse, bounds, turned)
     priced_rows = (bounds or Bounds()).priced_rows
     work = _recompute_all(clickhouse, partial(begin, clickhouse, rows_of(batches)), priced_rows)
     failpoints.reached("aggregate.before_record")
@@ -134,47 +143,56 @@ def rebuild(clickhouse: ClickHouse, bounds: Bounds | None = None) -> Rebuilt:
     return Rebuilt(batches, records)
 
 
-def _reprice(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | None]:
+def _reprice(clickhouse: ClickHouse, bounds: Bounds, turned: Turned) -> tuple[int, int | None]:
     """Works in a changed book and what was re-rated. Returns how many events were recomputed, and with which version;
     None where there was nothing to do."""
-    records, version = _work_in_book(clickhouse, bounds)
+    records, version = _work_in_book(clickhouse, bounds, turned)
     while (rerated := by_rerating(clickhouse)) is not None:
-        more, last = _recompute_repriced(clickhouse, rerated, bounds)
+        more, last = _recompute_repriced(clickhouse, rerated, bounds, turned)
         records, version = records + more, last or version
         failpoints.reached("aggregate.before_rerated")
         mark_rerated(clickhouse, rerated.reprice_id)
     return records, version
 
 
-def _work_in_book(clickhouse: ClickHouse, bounds: Bounds) -> tuple[int, int | None]:
+def _work_in_book(clickhouse: ClickHouse, bounds: Bounds, turned: Turned) -> tuple[int, int | None]:
     book = current_book(clickhouse)
     records, version = 0, None
     known = last_book(clickhouse)
     if known != book.version:
         changed = None if known is None else by_new_book(clickhouse, known, book)
-        records, version = _recompute_repriced(clickhouse, changed, bounds)
+        records, version = _recompute_repriced(clickhouse, changed, bounds, turned)
         mark_book(clickhouse, book, version or next_version(clickhouse))
     return records, version
 
 
-def _recompute_repriced(clickhouse: ClickHouse, repriced: Repriced | None, bounds: Bounds) -> tuple[int, int | None]:
+def _recompute_repriced(
+    clickhouse: ClickHouse, repriced: Repriced | None, bounds: Bounds, turned: Turned
+) -> tuple[int, int | None]:
     records, version = 0, None
     for rows, count in () if repriced is None else steps(clickhouse, repriced, bounds):
         work = _recompute_all(clickhouse, partial(begin_repriced, clickhouse, rows), bounds.priced_rows)
         failpoints.reached("aggregate.after_repriced")
         records, version = records + count, work.version
+        turned()
     return records, version
 
 
 def _recompute_all(clickhouse: ClickHouse, begun: Callable[[Book], Work], priced_rows: int) -> Work:
     """Recomputes every rollup, again if the book has changed meanwhile: a tick with an older version may have worked
-    the new book in, and its rows must not be covered by rows of the old one."""
+    the new book in, and its rows must not be covered by rows of the old one. Again as well where raw events are
+    about to be deleted: then without what is frozen by that."""
     while True:
         book = current_book(clickhouse)
         work = begun(book)
         failpoints.reached("aggregate.after_begin")
-        with priced_once(clickhouse, work, secrets.randbits(63), priced_rows) as priced:
-            _recompute_each(clickhouse, priced)
+        try:
+            with priced_once(clickhouse, work, secrets.randbits(63), priced_rows) as priced:
+                _recompute_each(clickhouse, priced)
+        except Retryable:
+            if outdated(clickhouse, work):
+                continue
+            raise
         if current_book(clickhouse) == book:
             return work
 

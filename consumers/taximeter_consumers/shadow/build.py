@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from taximeter_consumers.shadow.database import Pair
     from taximeter_schemas.registry import Registry
 
-# Larger than a live tick's: nobody waits for the rows of a shadow one by one.
-BOUNDS: Final = Bounds(records=1_000_000, batches=4_000)
+# Larger than a live tick's: nobody waits for the rows of a shadow one by one. Of batches no more: the server takes no
+# parameter of more than 128 KiB.
+BOUNDS: Final = Bounds(records=1_000_000)
 
 _WAITING: Final = """
 SELECT sum(records) FROM ingest_batches WHERE batch_id NOT IN (SELECT batch_id FROM stored_rolled_up_batches)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.pricing.charged import charged_events
@@ -18,13 +18,17 @@ from taximeter_consumers.rollups.statements import SETTINGS
 from taximeter_consumers.shadow.carry import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from taximeter_consumers.shadow.database import Pair
 
+Value = TypeVar("Value")
 Key = tuple[str, str, str, str]
 """(account, day, provider, model); without provider and model: all use of the account on that day."""
 
+# So many ids of batches, and names of accounts with a day, fit into a parameter: the server takes 128 KiB.
+_BATCHES: Final = 5_000
+_ACCOUNT_DAYS: Final = 400
 _MEASURES: Final = ("events", "input_tokens", "output_tokens", "cost_usd")
 _OF: Final = """
 SELECT account_id, toString(toDate(hour, 'UTC')) AS day, toString(provider) AS provider, toString(model) AS model,
@@ -47,8 +51,9 @@ _NOT_ROLLED_UP: Final = """
 SELECT batch_id FROM stored_ingest_batches WHERE batch_id NOT IN (SELECT batch_id FROM stored_rolled_up_batches)
 """
 _TOUCHED: Final = """
-(account_id, toDate(occurred_at, 'UTC')) IN (
-    SELECT account_id, toDate(occurred_at, 'UTC') FROM stored_events WHERE batch_id IN {moving:Array(UInt64)}
+(account_id, toString(toDate(occurred_at, 'UTC'))) IN (
+    SELECT account, day FROM (SELECT {accounts:Array(String)} AS of_accounts, {days:Array(String)} AS of_days)
+    ARRAY JOIN of_accounts AS account, of_days AS day
 )
 """
 _DAYS: Final = (
@@ -97,11 +102,11 @@ def differences(pair: Pair) -> list[Difference]:
     moving = sorted(waiting | {batch.batch_id for batch in missing(pair.live, pair.shadow)})
     if not moving:
         return found
-    days = {(account, day) for account, day in pair.live.rows(_DAYS, {"moving": moving})}
+    days = {(row[0], row[1]) for lot in _lots(moving, _BATCHES) for row in pair.live.rows(_DAYS, {"moving": lot})}
     touched = {(one.account_id, one.day) for one in found} & days
     if not touched:
         return found
-    again = _of_events(pair, moving)
+    again = _of_events(pair, sorted(touched))
     settled = [one for one in found if (one.account_id, one.day) not in touched]
     shadow = _of_shadow(pair)
     keys = {key for key in (*again, *shadow) if key[:2] in touched}
@@ -126,8 +131,8 @@ def _of_shadow(pair: Pair) -> dict[Key, Sums]:
     return {(row[0], row[1], row[2], row[3]): Sums(*row[4:]) for row in rows}
 
 
-def _of_events(pair: Pair, moving: Sequence[int]) -> dict[Key, Sums]:
-    """The live side of the days that `moving` batches touch, from the events of the shadow's batches."""
+def _of_events(pair: Pair, touched: Sequence[tuple[str, str]]) -> dict[Key, Sums]:
+    """The live side of these accounts' days, from the events of the shadow's batches."""
     of_shadow = f"batch_id IN (SELECT batch_id FROM {pair.shadow.database}.stored_ingest_batches)"  # noqa: S608 - our own name
     charged = charged_events(f"{_TOUCHED} AND {of_shadow}", current_book(pair.live))
     found: dict[Key, Sums] = {}
@@ -137,9 +142,15 @@ def _of_events(pair: Pair, moving: Sequence[int]) -> dict[Key, Sums]:
             f"SELECT account_id, {day}, {provider}, {model}, {_measures(rollup)} FROM ({charged}) AS counted"  # noqa: S608 - our own text
             f" WHERE {rollup.only} GROUP BY 1, 2, 3, 4 SETTINGS {SETTINGS}"
         )
-        for row in pair.live.rows(sql, {"moving": moving}):
-            found[row[0], row[1], row[2], row[3]] = Sums(*row[4:])
+        for lot in _lots(touched, _ACCOUNT_DAYS):
+            days = {"accounts": [account for account, _ in lot], "days": [day for _, day in lot]}
+            for row in pair.live.rows(sql, days):
+                found[row[0], row[1], row[2], row[3]] = Sums(*row[4:])
     return found
+
+
+def _lots(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
+    return (values[begin : begin + size] for begin in range(0, len(values), size))
 
 
 def _measures(rollup: Rollup) -> str:

@@ -57,6 +57,11 @@ class SinkMetrics(Collector):
         self.dead_letters = Counter(
             "taximeter_sink_dead_letters", "Records set aside", ("reason",), registry=self.registry
         )
+        # All of them from the start: a series that begins with a burst has no increase, and fires nothing.
+        for step in ("insert", "settle"):
+            self.retries.labels(step)
+        for reason in (*sorted(_REASONS), "other"):
+            self.dead_letters.labels(reason)
 
     def stored(self, batches: Sequence[Batch], bad: Mapping[Batch, Bad]) -> None:
         """Batches are stored for good; `bad` has what of them was set aside."""

@@ -60,6 +60,7 @@ class _Opened:
     shelf: Shelf
     manifest: Manifest
     missing: list[Span]
+    lost: list[Span]
 
 
 def run_archive(options: Options) -> None:
@@ -71,8 +72,9 @@ def run_archive(options: Options) -> None:
     shelf = shelf_of(options.to, topic)
     if options.dry_run:
         with closing(_asked_reader(topic)) as reader:
-            missing = _look(options, reader, shelf).missing
-        _tell_missing(options, missing)
+            opened = _look(options, reader, shelf)
+        _say_lost(opened.lost)
+        _tell_missing(options, opened.missing)
         return
     with shelf.locked():
         if options.follow:
@@ -80,6 +82,7 @@ def run_archive(options: Options) -> None:
             return
         with closing(_asked_reader(topic)) as reader:
             opened = _look(options, reader, shelf)
+            _say_lost(opened.lost)
             total = sum(span.end - span.first for span in opened.missing)
             with progress("archive", total) as told:
                 done = _write(opened, opened.missing, _job(options, told))
@@ -96,10 +99,12 @@ def _follow(options: Options, shelf: Shelf, topic: str) -> None:
     # Where nobody listens at the start that is said; later outages are outlived.
     _asked_reader(topic).close()
     stop, total = stop_on_signals(), Archived()
+    said: set[Span] = set()
     while True:
         try:
             with closing(_reader(topic)) as reader:
                 opened = _look(options, reader, shelf)
+                _warn_lost(topic, opened.lost, said)
                 hour = (datetime.now(UTC) - _GRACE).replace(minute=0, second=0, microsecond=0)
                 spans = ripe_spans(reader, opened.missing, hour, options.rows)
                 done = _write(opened, spans, _job(options, stop=stop))
@@ -112,6 +117,15 @@ def _follow(options: Options, shelf: Shelf, topic: str) -> None:
         if stop.wait(_EVERY_SECONDS):
             _tell(options, shelf, total)
             return
+
+
+def _warn_lost(topic: str, lost: list[Span], said: set[Span]) -> None:
+    """As `_say_lost`, each once; `said` grows."""
+    for span in lost:
+        if span not in said:
+            found = {"topic": topic, "partition": span.partition, "first": span.first, "last": span.end - 1}
+            _log.warning("Kafka's retention was faster than the archive: offsets are gone", **found)
+    said.update(lost)
 
 
 def _asked_reader(topic: str) -> TopicReader:
@@ -127,17 +141,20 @@ def _reader(topic: str) -> TopicReader:
 
 def _look(options: Options, reader: TopicReader, shelf: Shelf) -> _Opened:
     """What is lacking now, of the log that the shelf is the archive of."""
+    from taximeter_consumers.archive.tiling import overtaken
     from taximeter_consumers.archive.writer import admitted, lacking
     from taximeter_consumers.replay.topic_range import TopicRange
     from taximeter_consumers.sink.log_identity import LogIdentity
 
     log = LogIdentity(context.kafka_settings(), reader.topic, seen=False).log
-    ends = {span.partition: span.end for span in reader.spans(TopicRange())}
-    manifest = admitted(shelf, reader.topic, log, ends)
+    whole = reader.spans(TopicRange())
+    manifest = admitted(shelf, reader.topic, log, {span.partition: span.end for span in whole})
     spans = reader.spans(options.range.parsed(datetime.now(UTC)))
     if not options.follow:
         say_gone(spans)
-    return _Opened(reader, shelf, manifest, lacking(manifest, spans))
+    chosen = {span.partition for span in spans}
+    lost = [overtaken(span, manifest.of_partition(span.partition)) for span in whole if span.partition in chosen]
+    return _Opened(reader, shelf, manifest, lacking(manifest, spans), [span for span in lost if span is not None])
 
 
 def _job(options: Options, told: Callable[[int], None] = lambda _: None, stop: threading.Event | None = None) -> Job:
@@ -160,6 +177,16 @@ def _tell(options: Options, shelf: Shelf, done: Archived) -> None:
     told = {"where": shelf.where, **asdict(done)}
     text = f"{done.messages:,} messages archived in {done.files:,} files at {shelf.where}"
     typer.echo(json.dumps(told, indent=2) if options.as_json else text)
+
+
+def _say_lost(lost: list[Span]) -> None:
+    """A word on what Kafka deleted before it was archived."""
+    for span in lost:
+        typer.echo(
+            f"Kafka's retention was faster than the archive: of partition {span.partition} offsets {span.first} to"
+            f" {span.end - 1} are gone; archive more often (--follow), or keep the topic longer",
+            err=True,
+        )
 
 
 def _tell_missing(options: Options, missing: list[Span]) -> None:

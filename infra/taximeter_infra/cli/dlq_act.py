@@ -22,10 +22,10 @@ from taximeter_infra.cli.dlq_open import (
     clickhouse,
     letter_box,
     spans_of,
-    who,
 )
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.replay_progress import progress
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,12 +70,15 @@ def redrive(
       taximeter dlq redrive --from corrected.jsonl --rate 500
     """
     from taximeter_consumers.dead_letters.choice import State
+    from taximeter_consumers.dead_letters.files import refuse_stream
     from taximeter_consumers.dead_letters.memory import Memory, Order
     from taximeter_consumers.dead_letters.redrive import Conduct
     from taximeter_consumers.dead_letters.redrive import redrive as redrive_letters
     from taximeter_consumers.dead_letters.trial import Trial
     from taximeter_consumers.replay.pace import Pace
 
+    if from_file is not None:
+        refuse_stream(from_file)
     asked, topics = Asked(places, reason, since, until), context.topic_settings()
     order = Order(State.REDRIVEN, who(by), why, topics.dead_letters, topics.events)
     with clickhouse() as opened, _outgoing(asked, from_file) as (letters, told):

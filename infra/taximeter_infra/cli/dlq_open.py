@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -99,11 +98,3 @@ def spans_of(box: LetterBox, choice: Choice) -> tuple[list[Span], int]:
     spans = box.spans(choice)
     say_gone(spans)
     return spans, sum(span.end - span.first for span in spans)
-
-
-def who(by: str | None) -> str:
-    """Who gives a command. Raises typer.BadParameter where neither an option nor the system says it."""
-    try:
-        return (by or getpass.getuser()).strip()
-    except (OSError, KeyError) as error:
-        raise typer.BadParameter("this system does not say who you are", param_hint="--by") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ import typer
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # A mutation rewrites every part that has the user.
 _STATEMENT_SECONDS = 3_600
+# Characters of standard input.
+_LONGEST_ID = 65_536
 _REMAINS = (
     "Kafka keeps the user's records until their retention, archives and exported files until you delete them;"
     " `taximeter erase --again` erases what comes back from them"
@@ -61,12 +63,13 @@ def erase(
         raise typer.BadParameter("say whom: --user ID, with or without --account; or --again alone")
     if dry_run and yes:
         raise typer.BadParameter("--dry-run and --yes exclude each other")
-    user_id = sys.stdin.readline().rstrip("\n") if user == "-" else user
+    user_id = _only_line(sys.stdin.read(_LONGEST_ID)) if user == "-" else user
     if user_id == "":
         raise typer.BadParameter("an empty id is nobody's", param_hint="--user")
+    name = who(by) if yes else by or ""
     settings = clickhouse_settings()
     with closing(open_clickhouse(settings, timeout_seconds=_STATEMENT_SECONDS)) as clickhouse:
-        order, name = None, by or getpass.getuser()
+        order = None
         if user_id is not None:
             order = erasure.new_erasure(erasure.erasures(clickhouse), user_id, account or "", name)
         if not yes:
@@ -75,6 +78,8 @@ def erase(
         with _progress() as say:
             done = erasure.erase(clickhouse, order, say) if order else erasure.again(clickhouse, name, say)
     _tell(done, "erased", as_json=as_json)
+    if order:
+        _warn_of_nobody(done)
     _warn_of_shadows(settings)
     for line in done.sums.wrong:
         typer.echo(f"A SUM IS NOT WHAT IT WAS, AND DOES NOT FOLLOW FROM THE EVENTS: {line}", err=True)
@@ -99,10 +104,26 @@ def _count(clickhouse: ClickHouse, order: Erasure | None, *, as_json: bool, aske
     for one in [order] if order else erasure.returned(clickhouse):
         for table, rows in erasure.found(clickhouse, one).items():
             tables[table] = tables.get(table, 0) + rows
-    _tell(erasure.Erased(tables), "would change", as_json=as_json)
+    counted = erasure.Erased(tables)
+    _tell(counted, "would change", as_json=as_json)
+    if order:
+        _warn_of_nobody(counted)
     if any(tables.values()) and not asked:
         typer.echo("nothing is changed; --yes erases", err=True)
         raise typer.Exit(ExitCode.USAGE)
+
+
+def _only_line(text: str) -> str:
+    """The id of standard input. Raises typer.BadParameter where there is more than one line."""
+    user_id, _, more = text.partition("\n")
+    if more.strip():
+        raise typer.BadParameter("standard input has more than one line: one user at a time", param_hint="--user")
+    return user_id
+
+
+def _warn_of_nobody(erased: Erased) -> None:
+    if not erased.rows:
+        typer.echo("no row names this user: is the id right, and the account?", err=True)
 
 
 def _tell(erased: Erased, what: str, *, as_json: bool) -> None:

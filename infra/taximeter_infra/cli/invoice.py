@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from contextlib import closing
@@ -17,6 +16,7 @@ from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
 from taximeter_infra.cli.serving import MetricsOption, running
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from taximeter_consumers.billing import Request, Status
@@ -251,7 +251,7 @@ def _change(name: str, status: Status, note: str, by: str | None, *, as_json: bo
 
     with closing(_connect()) as clickhouse:
         found = invoice_named(clickhouse, name)
-        changed = change_status(clickhouse, found, Change(status, datetime.now(UTC), by or getpass.getuser(), note))
+        changed = change_status(clickhouse, found, Change(status, datetime.now(UTC), who(by), note))
     said = {"invoice_id": changed.invoice_id, "status": changed.status}
     typer.echo(json.dumps(said, indent=2) if as_json else f"{changed.invoice_id} is {changed.status}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import secrets
 from contextlib import closing
@@ -14,6 +13,7 @@ import typer
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from taximeter_consumers.api.keys import Key
@@ -57,7 +57,7 @@ def create(
         account_id=account,
         scopes=key_store.scopes_of(scope),
         created_at=now,
-        created_by=getpass.getuser(),
+        created_by=who(),
         expires_at=now + timedelta(days=days) if days else None,
     )
     with closing(_connect()) as clickhouse:
@@ -113,7 +113,7 @@ def revoke(
     from taximeter_consumers.api import key_store
 
     with closing(_connect()) as clickhouse:
-        key = key_store.revoke(clickhouse, key_id, getpass.getuser())
+        key = key_store.revoke(clickhouse, key_id, who())
     typer.echo(json.dumps(_plainly(key, datetime.now(UTC)), indent=2) if as_json else f"key {key.key_id} is revoked")
 
 

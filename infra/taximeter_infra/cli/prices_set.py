@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import typer
 
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -92,7 +92,7 @@ def set_price(
             account_id=account,
             service_tier=service_tier_of(service_tier) or "standard",
             above_input_tokens=above,
-            added_by=by or getpass.getuser(),
+            added_by=who(by),
         )
         wish = Wish(rate, end, parse_window(window))
         outcome = append(clickhouse, wish, names, dry_run=dry_run)
@@ -130,7 +130,7 @@ def set_discount(
         raise typer.BadParameter("a model needs its provider", param_hint="--provider")
     with closing(_connect()) as clickhouse:
         start = _moment(since, "--from", server_time(clickhouse))
-        asked = Discount(account, _percent(percent), provider, model, start, source, added_by=by or getpass.getuser())
+        asked = Discount(account, _percent(percent), provider, model, start, source, added_by=who(by))
         told = append(clickhouse, asked, dry_run=dry_run)
     _tell_discount(told, dry_run=dry_run, as_json=as_json)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import secrets
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +13,7 @@ from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.quota_amounts import amounts_of
 from taximeter_infra.cli.quota_plans import SOON, AsJson, At, from_then, moment_of, settings
 from taximeter_infra.cli.quota_plans_view import described
+from taximeter_infra.cli.who import who
 from taximeter_schemas.quota.wording import amount_of
 
 if TYPE_CHECKING:
@@ -228,4 +228,4 @@ def _level(account_id: str, organisation_id: str, project: str, user: str, key: 
 
 
 def _me() -> str:
-    return getpass.getuser()
+    return who()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.quota_amounts import meter_and_amount, number
 from taximeter_infra.cli.quota_plans_view import described, show_table
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.who import who
 from taximeter_schemas.quota.wording import amount_of
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def add_plan(
     changes = {key: value for key, value in given.items() if value is not None}
     moment = moment_of(at)
     with settings() as (clickhouse, directory):
-        plan = change_plan(clickhouse, directory, plan_id, changes | {"added_by": getpass.getuser()}, moment)
+        plan = change_plan(clickhouse, directory, plan_id, changes | {"added_by": who()}, moment)
     if as_json:
         print_object(vars(plan))
         return
@@ -166,7 +166,7 @@ def set_limit(
         degrade_to=degrade_to,
         on_outage=OnOutage.OPEN if fail_open else OnOutage.CLOSED,
         thresholds=tuple(sorted(number(part, "--thresholds") for part in thresholds.split(",") if part.strip())),
-        added_by=getpass.getuser(),
+        added_by=who(),
     )
     with settings() as (clickhouse, directory):
         add_limit(clickhouse, directory, limit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import typer
 from taximeter_infra.cli.failures import told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -58,7 +58,7 @@ def reprice(
         parse_moment(since, now, "--from"),
         now if until is None else parse_moment(until, now, "--to"),
         account or "",
-        by or getpass.getuser(),
+        who(by),
         reason,
     )
     if order.since >= order.until:

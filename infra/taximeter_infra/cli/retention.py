@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +14,12 @@ import typer
 from taximeter_infra.cli.failures import ExitCode, told_plainly
 from taximeter_infra.cli.panels import Panel
 from taximeter_infra.cli.reach import open_clickhouse
+from taximeter_infra.cli.who import who
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
 
+ByOption = Annotated[str | None, typer.Option(metavar="NAME", help="Who orders it", show_default="your user name")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text")]
 # A deletion rewrites every part of a month.
 _STATEMENT_SECONDS = 3_600
@@ -67,23 +68,43 @@ def set_(
     texts: Annotated[
         str, typer.Option(metavar="DAYS", help="Empty the texts of raw events after so many days; or forever")
     ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows whose texts are due")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Empty them; not needed to keep texts for longer")] = False,
+    by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Set how long error messages, descriptions and other free texts of raw events are kept. No sum reads them.
 
+    What is due is emptied at once, in the background. There is no way back.
+
     \b
     Examples:
-      taximeter retention set --texts 90
+      taximeter retention set --texts 90 --dry-run
+      taximeter retention set --texts 90 --yes
       taximeter retention set --texts forever
     """
-    from taximeter_consumers.retention.texts import keep_texts
+    from taximeter_consumers.retention.texts import is_shorter, keep_texts, texts_due, texts_kept_days
 
     if texts != "forever" and not (texts.isdecimal() and int(texts) > 0):
         raise typer.BadParameter("a number of days above 0, or forever", param_hint="--texts")
+    if dry_run and yes:
+        raise typer.BadParameter("--dry-run and --yes exclude each other")
+    days = None if texts == "forever" else int(texts)
     with closing(_connect()) as clickhouse:
-        keep_texts(clickhouse, None if texts == "forever" else int(texts))
-        told = _state(clickhouse)
-    typer.echo(json.dumps(told, indent=2) if as_json else f"texts of raw events: {texts}")
+        due = texts_due(clickhouse, days)
+        refused = not yes and is_shorter(days, texts_kept_days(clickhouse))
+        if not (dry_run or refused):
+            keep_texts(clickhouse, days, who(by))
+        told = _state(clickhouse) | {"done": not (dry_run or refused), "due_rows": due}
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+    elif told["done"]:
+        typer.echo(f"texts of raw events: {texts}")
+    else:
+        typer.echo(f"would empty the texts of {due:,} rows, and of others as they get older")
+    if refused and not dry_run:
+        typer.echo("nothing is changed; --yes sets it", err=True)
+        raise typer.Exit(ExitCode.USAGE)
 
 
 @retention.command()
@@ -92,6 +113,7 @@ def delete(
     before: Annotated[str, typer.Option(metavar="TIME", help="Raw events before this day (UTC): ISO 8601, or 400d")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows, by month")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is changed")] = False,
+    by: ByOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Delete raw events before a day. Every sum stays, and what is before that day is never counted again.
@@ -111,10 +133,11 @@ def delete(
         raise typer.BadParameter("--dry-run and --yes exclude each other")
     now = datetime.now(UTC)
     day = deletion.day_of(parse_moment(before, now, "--before"), now)
+    name = who(by) if yes else ""
     with closing(_connect()) as clickhouse:
         if yes:
             with _progress() as say:
-                done = deletion.delete(clickhouse, day, getpass.getuser(), say)
+                done = deletion.delete(clickhouse, day, name, say)
         else:
             done = deletion.deletable(clickhouse, day)
     if as_json:

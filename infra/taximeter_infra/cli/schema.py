@@ -101,8 +101,8 @@ def evolve(
 ) -> None:
     """Say whether the next version is safe, and how far each step to it is: columns, then all sinks, then producers.
 
-    Exit code 1 where the change is unsafe, or a later step has begun before
-    an earlier one was done. Changes nothing.
+    Exit code 1 where the change is unsafe, a later step has begun before an
+    earlier one was done, or columns and sinks cannot be seen. Changes nothing.
 
     \b
     Examples:
@@ -112,6 +112,7 @@ def evolve(
     """
     from taximeter_infra.cli import context
     from taximeter_infra.evolving import look
+    from taximeter_infra.evolving.steps import in_the_way
 
     kafka, topic = context.kafka_settings(), context.topic_settings().events
 
@@ -129,7 +130,7 @@ def evolve(
         typer.echo(json.dumps(outcome, indent=2))
     else:
         _tell_evolution(evolution, [] if refused else steps)
-    if refused or any(step.too_early for step in steps):
+    if refused or in_the_way(steps):
         raise typer.Exit(ExitCode.FAILURE)
 
 
@@ -194,6 +195,8 @@ def _tell(finding: Finding, *, err: bool) -> None:
 
 
 def _tell_evolution(evolution: Evolution, steps: list[Step]) -> None:
+    from taximeter_infra.evolving.steps import in_the_way
+
     for change in evolution.refusals():
         typer.echo(f"refused: {change.path} {change.said}", err=True)
     if not steps:
@@ -202,7 +205,8 @@ def _tell_evolution(evolution: Evolution, steps: list[Step]) -> None:
         typer.echo(f"safe: {change.path} {change.said}")
     if not evolution.changes:
         typer.echo("nothing changes")
+    hindrances = in_the_way(steps)
     for number, step in enumerate(steps, start=1):
-        typer.echo(f"{number}. {step.title}: {step.state.value}\n   {step.said}", err=step.too_early)
+        typer.echo(f"{number}. {step.title}: {step.state.value}\n   {step.said}", err=step in hindrances)
         if step.mend:
-            typer.echo(f"   mend: {step.mend}", err=step.too_early)
+            typer.echo(f"   mend: {step.mend}", err=step in hindrances)

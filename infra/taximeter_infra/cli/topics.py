@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,8 +17,19 @@ if TYPE_CHECKING:
 
     from taximeter_infra.topic_settings import Difference
     from taximeter_infra.topics import TopicsReport, TopicState
+    from taximeter_schemas.settings import KafkaSettings, TopicSettings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object instead of text")]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What `--yes` and `--shrink` allow."""
+
+    yes: bool
+    shrink: tuple[str, ...]
+
+
 topics = typer.Typer(no_args_is_help=True, help="Create the pipeline's Kafka topics, set them right, or show them.")
 
 
@@ -33,14 +44,23 @@ def create(
         typer.Option(min=1, max=100, help="Replicas that must have a record [TAXIMETER_TOPIC_MIN_INSYNC_REPLICAS]"),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Also set what differs on topics that exist")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --apply: even where it may delete records")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --apply: even where it may delete records or hold up writers")
+    ] = False,
+    shrink: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TOPIC", help="With --yes: also bring down what this topic has more of (repeatable)"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create the topics that are missing; what exists stays as it is, unless --apply is given.
 
-    --apply sets the settings that fall short, and adds partitions to the
-    events topic. It takes nothing away: a shorter retention and another
-    way of cleaning up, which may delete records, want --yes.
+    --apply sets the settings that fall short and, if
+    TAXIMETER_TOPIC_PARTITIONS is set, adds partitions to the events topic.
+    It says beforehand what it will set. Another way of cleaning up, which
+    may delete records, and as many replicas in sync as there are want --yes.
+    What a topic has more of, such as a longer retention, stays, unless the
+    topic is named with --shrink beside --yes.
 
     \b
     Examples:
@@ -48,28 +68,30 @@ def create(
       TAXIMETER_TOPIC_PARTITIONS=48 taximeter topics create --json
       taximeter topics create --replication-factor 3 --min-insync-replicas 2
       TAXIMETER_TOPIC_RETENTION_HOURS=336 taximeter topics create --apply
+      taximeter topics create --apply --yes --shrink metering.events
     """
     from taximeter_infra.cli import context
-    from taximeter_infra.topic_changes import change, differences_of
     from taximeter_infra.topics import ensure_topics
 
     if yes and not apply:
         raise typer.BadParameter("--yes allows what --apply would leave; alone it says nothing")
+    if shrink and not yes:
+        raise typer.BadParameter("--shrink may delete records; it wants --apply --yes beside it")
     given = {"replication_factor": replication_factor, "min_insync_replicas": min_insync_replicas}
     settings = context.topic_settings().model_copy(update={key: n for key, n in given.items() if n is not None})
+    _check_names(shrink or (), settings)
     kafka = context.kafka_settings()
     with asking_kafka(kafka):
         report = ensure_topics(kafka, settings)
-    found = differences_of(kafka, settings) if apply else []
-    done = change(kafka, found, may_delete=yes)
-    left = [one for one in found if one not in done]
+    if not as_json:
+        _tell_created(report)
+    done, left = _applied(kafka, settings, Allowed(yes, tuple(shrink or ())), as_json) if apply else ([], [])
     if as_json:
         told = report.as_json()
         if apply:
             told |= {"applied": [asdict(one) for one in done], "left": [asdict(one) for one in left]}
         typer.echo(json.dumps(told, indent=2))
     else:
-        _tell_created(report)
         for one in done:
             typer.echo(f"set {one.setting} of {one.topic} to {one.value} (was {one.found})")
         _tell_differences(left)
@@ -110,6 +132,33 @@ def describe(as_json: JsonOption = False) -> None:
         _tell_differences(found)
     if missing or any(one.matters for one in found):
         raise typer.Exit(ExitCode.FAILURE)
+
+
+def _check_names(names: Sequence[str], settings: TopicSettings) -> None:
+    from taximeter_infra.topics import wanted
+
+    known = [spec.name for spec in wanted(settings)]
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"--shrink {name}: there is no such topic here, only {', '.join(known)}")
+
+
+def _applied(
+    kafka: KafkaSettings, settings: TopicSettings, allowed: Allowed, as_json: bool
+) -> tuple[list[Difference], list[Difference]]:
+    """What was set, and what differs after it. Beforehand it is said; with `--json` on standard error."""
+    from taximeter_infra.topic_changes import change, differences_of, left_after
+    from taximeter_infra.topic_settings import to_apply
+
+    found = differences_of(kafka, settings)
+    chosen = to_apply(found, yes=allowed.yes, shrink=allowed.shrink)
+    if not chosen:
+        return [], found
+    for one in chosen:
+        warning = f"; {one.warning}" if one.warning else ""
+        typer.echo(f"will set {one.setting} of {one.topic} to {one.value} (is {one.found}){warning}", err=as_json)
+    change(kafka, chosen)
+    return chosen, left_after(kafka, settings, chosen)
 
 
 def _as_json(state: TopicState) -> dict[str, object]:

@@ -13,7 +13,7 @@ from taximeter_consumers.sink.columns import COLUMN_OF
 from taximeter_infra.evolving.facts import InRegistry, Tables, Unseen
 from taximeter_schemas import evolution
 from taximeter_schemas.errors import Misconfigured
-from taximeter_schemas.registry_subject import WANTED_MODE
+from taximeter_schemas.registry import WANTED_MODE
 
 if TYPE_CHECKING:
     from taximeter_schemas.registry_subject import Registered

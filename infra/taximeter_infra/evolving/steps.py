@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _REBUILD: Final = (
     "finish the steps before; then `taximeter replay --shadow NAME --diff` shows what the stored events lack"
 )
+_BLIND: Final = "the steps above cannot be seen: mend that first, and upgrade no producer before"
 _MOST_SINKS: Final = 5
 
 
@@ -85,7 +86,13 @@ class Evolution:
     def steps(self) -> list[Step]:
         """The three steps in their order."""
         columns, sinks = _columns(self), _sinks(self)
-        return [columns, sinks, _producers(self, is_ready=State.TODO not in {columns.state, sinks.state})]
+        return [columns, sinks, _producers(self, frozenset({columns.state, sinks.state}))]
+
+
+def in_the_way(steps: Sequence[Step]) -> list[Step]:
+    """What forbids to go on: a step that began too early, and columns or sinks that cannot be seen."""
+    *before, producers = steps
+    return [step for step in before if step.state is State.UNSEEN] + ([producers] if producers.too_early else [])
 
 
 def ids_of(candidate: Schema, registry: InRegistry | None, packaged: Mapping[int, Schema]) -> frozenset[int]:
@@ -148,11 +155,12 @@ def _sinks(next_version: Evolution) -> Step:
     return Step(title, State.LOOK, f"{knows}; stored in the last day by {_named(found.sinks)}", "see that each runs it")
 
 
-def _producers(next_version: Evolution, *, is_ready: bool) -> Step:
+def _producers(next_version: Evolution, before: frozenset[State]) -> Step:
     title, found = "producers: executors, the API, spools", next_version.arrivals
     if isinstance(found, Unseen):
         return Step(title, State.UNSEEN, found.problem, found.mend)
-    wait = "upgrade the producers" if is_ready else "not before the steps above are done"
+    is_early, is_blind = State.TODO in before, State.UNSEEN in before
+    wait = "not before the steps above are done" if is_early else _BLIND if is_blind else "upgrade the producers"
     if not found.records:
         return Step(title, State.UNSEEN, f"{found.topic} is empty, so nobody is seen writing", wait)
     arrived = sum(count for schema_id, count in found.by_id.items() if schema_id in next_version.ids)
@@ -161,8 +169,10 @@ def _producers(next_version: Evolution, *, is_ready: bool) -> Step:
         for schema_id, count in sorted(found.by_id.items(), key=lambda item: (item[0] is None, item[0] or 0))
     )
     said = f"of the last {found.records:,} records of {found.topic} {arrived:,} have this version ({counted})"
-    if arrived and not is_ready:
+    if arrived and is_early:
         return Step(title, State.TODO, f"TOO EARLY: {said}", _REBUILD, too_early=True)
+    if arrived and is_blind:
+        return Step(title, State.LOOK, said, _BLIND)
     if arrived and arrived == found.records:
         return Step(title, State.DONE, said)
     return Step(title, State.TODO, said if next_version.ids else f"{said}; it has no schema id yet", wait)

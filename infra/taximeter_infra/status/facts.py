@@ -57,6 +57,11 @@ class Group:
         return max((one.seconds for one in self.waiting.values() if one.seconds is not None), default=None)
 
     @property
+    def ageless(self) -> list[int]:
+        """The partitions where records wait and nobody knows since when."""
+        return sorted(number for number, one in self.waiting.items() if one.seconds is None)
+
+    @property
     def worst(self) -> int | None:
         """The partition whose oldest record waits longest; of those whose age nobody knows, the fullest."""
         return max(
@@ -88,14 +93,22 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What ClickHouse has of the pipeline. `pending` are migrations that are not applied.
-
-    `stored_seconds`: partition to the seconds since its last batch was stored. `rate`: records a second that were
-    stored in the last ten. Ages are by the server's clock."""
+class Tables:
+    """`pending` are migrations that are not applied."""
 
     pending: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What ClickHouse has of the pipeline.
+
+    `stored_seconds`: partition to the seconds since its last batch was stored, of the last two days; `long_ago`: all
+    that is stored is older. `rate`: records a second that were stored in the last ten. Ages are by the server's
+    clock."""
+
     stored_seconds: Mapping[int, float] = field(default_factory=dict)
+    long_ago: bool = False
     rate: float = 0.0
     rollup_lag_seconds: float = 0.0
     tick_seconds: float | None = None
@@ -103,8 +116,13 @@ class Stored:
 
     @property
     def last_stored_seconds(self) -> float | None:
-        """Since the last batch of all; None where there was none."""
+        """Since the last batch of all; None where there was none, or all were long ago."""
         return min(self.stored_seconds.values(), default=None)
+
+    @property
+    def ever(self) -> bool:
+        """Whether a batch was stored at any time."""
+        return self.long_ago or bool(self.stored_seconds)
 
 
 @dataclass(frozen=True)
@@ -160,6 +178,7 @@ class Facts:
     sink: Group | Trouble
     quota: Group | Trouble
     letters: Letters | Trouble
+    tables: Tables | Trouble
     stored: Stored | Trouble
     costs: Costs | Trouble
     rebuilding: Rebuilding | Trouble

@@ -7,6 +7,7 @@ seen before, because what waits grows old and nothing is stored. A pipeline that
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from taximeter_infra.status.facts import Trouble, seen
@@ -25,46 +26,55 @@ ROLLUPS_LATE_SECONDS: Final = 15.0
 ROLLUPS_STILL_SECONDS: Final = 60.0
 
 _START: Final = "start it: taximeter sink"
+_AGAIN: Final = "look again; if it stays, look at the load and the log of the server, and at what this user may do"
+_AGELESS: Final = "look again; if it stays, a read of one record from the topic takes longer than 0.8 s: look at Kafka"
 
 
 def sink(facts: Facts, before: Facts | None) -> Line:
     """Whether events are stored, and how far behind."""
     group = facts.sink
     if isinstance(group, Trouble):
-        away = isinstance(facts.cluster, Trouble)
-        return Line("sink", Level.YELLOW, AWAY if away else group.problem, "" if away else group.mend)
+        return _unseen("sink", group, facts)
+    earlier = None if before is None else seen(before.sink)
     stored = seen(facts.stored)
     last = None if stored is None else stored.last_stored_seconds
     since = "" if last is None else f"; the last batch was stored {long(last)} ago"
+    ever = stored is not None and stored.ever
+    if ever and last is None:
+        since = "; the last batch was stored days ago"
     if not group.members:
-        if group.committed or group.records or last is not None:
+        if group.committed or group.records or ever:
             wait = f"{_waiting(group)} and " if group.records else ""
             return Line("sink", Level.RED, f"{wait}no sink runs{_within(group)}{since}", _START)
         return Line("sink", Level.YELLOW, "nobody stores events yet", _START)
     # The group has what the last commits said; a bundle that was just stored may be committed in a moment.
     quiet = last is None or last > STILL_SECONDS
-    if quiet and _stands_still(group, None if before is None else seen(before.sink)):
+    if quiet and _stands_still(group, earlier):
         mend = "look at its log: `not stored yet` names what ClickHouse refused; is it alive?"
         return Line("sink", Level.RED, f"{_waiting(group)} and nothing is stored{since}", mend)
-    if stopped := stopped_partitions(group, stored):
+    if stopped := stopped_partitions(group, stored, earlier):
         mend = "look at its log for PARTITION STOPPED; docs/operations.md has the mend"
         return Line("sink", Level.RED, f"partitions {_listed(stopped)} stand still; {_waiting(group)}", mend)
     said = f"{many(group.members, 'member')}, {_waiting(group)}{since}"
     if (group.oldest_seconds or 0.0) > BEHIND_SECONDS:
         return Line("sink", Level.YELLOW, said, "if it does not catch up: more sinks, up to one for each partition")
+    if group.ageless:
+        return Line("sink", Level.YELLOW, said, _AGELESS)
     return Line("sink", Level.GREEN, said)
 
 
-def stopped_partitions(group: Group, stored: Stored | None) -> list[int]:
-    """Partitions whose records have waited for a minute in which nothing of theirs was stored."""
+def stopped_partitions(group: Group, stored: Stored | None, before: Group | None = None) -> list[int]:
+    """Partitions whose records have waited for a minute in which nothing of theirs was stored.
+
+    Where nobody knows how long they wait, they must be there at both looks. A commit in between clears any."""
     if stored is None:
         return []
     return sorted(
         number
         for number, one in group.waiting.items()
-        if one.seconds is not None
-        and one.seconds > STOPPED_SECONDS
-        and stored.stored_seconds.get(number, one.seconds) > STOPPED_SECONDS
+        if stored.stored_seconds.get(number, inf) > STOPPED_SECONDS
+        and (one.seconds > STOPPED_SECONDS if one.seconds is not None else before and number in before.waiting)
+        and (before is None or before.committed.get(number) == group.committed.get(number))
     )
 
 
@@ -73,7 +83,7 @@ def letters(facts: Facts) -> Line:
     found = facts.letters
     if isinstance(found, Trouble):
         away = isinstance(facts.cluster, Trouble)
-        return Line("dead letters", Level.YELLOW, AWAY if away else found.problem)
+        return Line("dead letters", Level.YELLOW, AWAY if away else found.problem, "" if away else found.mend)
     left = max(found.records - found.decided, 0)
     if not left:
         return Line("dead letters", Level.GREEN, f"none open, {found.decided:,} decided" if found.decided else "none")
@@ -91,7 +101,10 @@ def rollups(facts: Facts) -> Line:
     """Whether what is stored is rolled up."""
     stored = facts.stored
     if isinstance(stored, Trouble):
-        return Line("rollups", Level.YELLOW, "cannot be seen")
+        if isinstance(facts.server, Trouble) or isinstance(facts.tables, Trouble):
+            return Line("rollups", Level.YELLOW, "cannot be seen")
+        # Nobody else's line is red then.
+        return Line("rollups", Level.RED, f"cannot be seen: {stored.problem}", stored.mend or _AGAIN)
     lag = stored.rollup_lag_seconds
     if stored.tick_seconds is None and not lag:
         return Line("rollups", Level.GREEN, "nothing to roll up yet")
@@ -108,8 +121,7 @@ def quota(facts: Facts, before: Facts | None) -> Line:
     """Whether questions about quotas are answered."""
     group = facts.quota
     if isinstance(group, Trouble):
-        away = isinstance(facts.cluster, Trouble)
-        return Line("quota", Level.YELLOW, AWAY if away else group.problem, "" if away else group.mend)
+        return _unseen("quota", group, facts)
     start = "start it: taximeter quota service"
     if not group.members:
         if group.committed or group.records:
@@ -120,15 +132,29 @@ def quota(facts: Facts, before: Facts | None) -> Line:
     if _stands_still(group, None if before is None else seen(before.quota)):
         mend = "look at the log of `taximeter quota service`"
         return Line("quota", Level.RED, f"{_waiting(group, 'command')} and nothing is decided", mend)
-    return Line("quota", Level.GREEN, f"{many(group.members, 'member')}, {_waiting(group, 'command')}")
+    said = f"{many(group.members, 'member')}, {_waiting(group, 'command')}"
+    if group.ageless:
+        return Line("quota", Level.YELLOW, said, _AGELESS)
+    return Line("quota", Level.GREEN, said)
+
+
+def _unseen(name: str, group: Trouble, facts: Facts) -> Line:
+    """A group that cannot be looked at: while Kafka answers, nobody else's line is red."""
+    if isinstance(facts.cluster, Trouble):
+        return Line(name, Level.YELLOW, AWAY)
+    return Line(name, Level.RED, f"cannot be seen: {group.problem}", group.mend or _AGAIN)
 
 
 def _stands_still(group: Group, before: Group | None) -> bool:
-    """Whether records have waited for a while, and none was taken between two looks."""
+    """Whether records have waited for a while, and none was taken between two looks.
+
+    Where nobody knows how long they wait, they must be there at both looks."""
     if not group.records or (before is not None and before.committed != group.committed):
         return False
     oldest = group.oldest_seconds
-    return oldest is None or oldest > STILL_SECONDS
+    if oldest is None:
+        return before is not None and before.records > 0
+    return oldest > STILL_SECONDS
 
 
 def _waiting(group: Group, thing: str = "record") -> str:
@@ -137,7 +163,8 @@ def _waiting(group: Group, thing: str = "record") -> str:
     verb = "waits" if group.records == 1 else "wait"
     oldest, worst = group.oldest_seconds, group.worst
     since = "" if oldest is None else f" since {long(oldest)} (longest in partition {worst})"
-    return f"{many(group.records, thing)} {verb}{since}"
+    unknown = f", age unknown in partition {_listed(group.ageless)}" if group.ageless else ""
+    return f"{many(group.records, thing)} {verb}{since}{unknown}"
 
 
 def _within(group: Group) -> str:

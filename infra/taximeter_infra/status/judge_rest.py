@@ -37,9 +37,11 @@ def costs(facts: Facts) -> Line:
 
 def rebuilding(facts: Facts) -> Line | None:
     """Swaps and re-ratings that are under way; None where there is nothing to say."""
-    found = seen(facts.rebuilding)
-    if found is None:
-        return None
+    found = facts.rebuilding
+    if isinstance(found, Trouble):
+        if isinstance(facts.server, Trouble):
+            return Line("rebuilding", Level.YELLOW, "cannot be seen")
+        return Line("rebuilding", Level.YELLOW, f"cannot be seen: {found.problem}", found.mend)
     said = [f"shadow {name} is in the middle of a swap" for name in found.swapping]
     mends = [f"if nobody is at it: taximeter replay --shadow {name} --swap" for name in found.swapping[:1]]
     if found.paused and not found.swapping:

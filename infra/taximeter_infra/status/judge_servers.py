@@ -35,7 +35,7 @@ def clickhouse(facts: Facts) -> Line:
 
 def tables(facts: Facts) -> Line:
     """Whether the migrations are applied."""
-    found = facts.stored
+    found = facts.tables
     if isinstance(facts.server, Trouble):
         return Line("tables", Level.YELLOW, "cannot be seen while ClickHouse is away")
     if isinstance(found, Trouble):
@@ -55,7 +55,7 @@ def topics(facts: Facts) -> Line:
         return Line("topics", Level.YELLOW, AWAY)
     create = "taximeter topics create"
     stored = seen(facts.stored)
-    if found.none_of_ours and (stored is None or not stored.stored_seconds):
+    if found.none_of_ours and (stored is None or not stored.ever):
         return Line("topics", Level.YELLOW, "none of them is there yet", create)
     if found.missing:
         return Line("topics", Level.RED, f"missing: {', '.join(found.missing)}", create)

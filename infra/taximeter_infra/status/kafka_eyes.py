@@ -36,6 +36,9 @@ _SECONDS: Final = 2.0
 _FETCH_SECONDS: Final = 0.8
 _POLL_SECONDS: Final = 0.1
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - librdkafka's own codes begin with an underscore
+_REFUSED: Final = frozenset(
+    [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION]  # noqa: SLF001 - the same
+)
 _GROUP_GONE: Final = "GROUP_ID_NOT_FOUND"
 
 
@@ -145,7 +148,8 @@ class KafkaEyes:
         return ages
 
     def _firsts(self, topic: str, starts: Mapping[int, int]) -> dict[int, Message | None]:
-        """The first record from each place on; None where there is none. What does not come in time is left out."""
+        """The first record from each place on; None where there is none. What does not come in time is left out.
+        Raises Misconfigured where this user may not read."""
         consumer = Consumer(
             {
                 **self._config,
@@ -166,6 +170,8 @@ class KafkaEyes:
             while len(found) < len(starts) and time.monotonic() < until:
                 for message in consumer.consume(500, _POLL_SECONDS):
                     number, error = message.partition(), message.error()
+                    if error is not None and error.code() in _REFUSED:
+                        raise translate(error)
                     if number is None or number in found:
                         continue
                     if error is None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _START_KAFKA: Final = "start it (`taximeter up` on one machine), or look at KAFKA_BOOTSTRAP_SERVERS"
 _START_CLICKHOUSE: Final = "start it (`taximeter up` on one machine), or look at CLICKHOUSE_URL"
+_BUSY_KAFKA: Final = "look again; if it stays, look at the brokers' load and logs, and at what this user may do"
+_BUSY_CLICKHOUSE: Final = "look again; if it stays, see what ClickHouse is at: SELECT * FROM system.processes"
 _NO_SERVICE: Final = "start it, or leave it out of TAXIMETER_STATUS_SERVICES"
 
 
@@ -43,7 +45,8 @@ class Pipeline:
 
     def __init__(self, where: Whereabouts) -> None:
         """Raises Misconfigured for settings that a client refuses. Connects to nothing yet."""
-        self._where = where
+        # Whoever is named twice is asked once.
+        self._services = list(dict.fromkeys(where.services))
         self._stored = StoredEyes(where.clickhouse)
         kafka, topics = KafkaEyes(where.kafka), where.topics
         probes: dict[str, Ask] = {
@@ -52,22 +55,25 @@ class Pipeline:
             "quota": partial(kafka.group, where.quota_group, topics.quota_commands),
             "letters": partial(_letters, kafka, self._stored, topics.dead_letters),
             "server": self._stored.server,
+            "tables": self._stored.tables,
             "stored": partial(self._stored.stored, topics.events),
             "costs": self._stored.costs,
             "rebuilding": self._stored.rebuilding,
         }
         if where.spool is not None:
             probes["spool"] = partial(_spool, where.spool)
-        probes |= {f"service {place}": partial(ask, place, time.time) for place in where.services}
-        mends = dict.fromkeys(("cluster", "sink", "quota", "letters"), _START_KAFKA)
-        mends |= dict.fromkeys(("server", "stored", "costs", "rebuilding"), _START_CLICKHOUSE)
-        mends |= {f"service {place}": _NO_SERVICE for place in where.services}
+        probes |= {f"service {place}": partial(ask, place, time.time) for place in self._services}
+        # What is told of the others is told where the server itself answers.
+        mends = {"cluster": _START_KAFKA, "server": _START_CLICKHOUSE}
+        mends |= dict.fromkeys(("sink", "quota", "letters"), _BUSY_KAFKA)
+        mends |= dict.fromkeys(("tables", "stored", "costs", "rebuilding"), _BUSY_CLICKHOUSE)
+        mends |= {f"service {place}": _NO_SERVICE for place in self._services}
         self._lookout = Lookout(probes, mends)
 
     def look(self) -> Facts:
         """What there is to see now; within three seconds, whoever is away."""
         found: dict[str, Any] = self._lookout.look()
-        services = [found.pop(f"service {place}") for place in self._where.services]
+        services = [found.pop(f"service {place}") for place in self._services]
         return Facts(at=time.monotonic(), services=services, **found)
 
     def close(self) -> None:

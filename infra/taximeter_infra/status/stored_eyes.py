@@ -16,7 +16,7 @@ from taximeter_consumers.rollups import rollup_lag_seconds
 from taximeter_consumers.shadow import database, journal
 from taximeter_consumers.shadow.pause import is_paused
 from taximeter_infra.migrate import packaged, pending
-from taximeter_infra.status.facts import Costs, Rebuilding, Server, Stored
+from taximeter_infra.status.facts import Costs, Rebuilding, Server, Stored, Tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,12 +24,19 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import ClickHouseSettings
 
 _SECONDS: Final = 3.0
+# What nobody waits for any more must not go on in the server.
+_OPTIONS: Final = {"max_execution_time": 3}
 _APPLIED: Final = "SELECT number, name, checksum FROM stored_migrations FINAL"
+# The bound on arrival spares whole parts: it is how long a topic keeps records, unless told otherwise. What is stored
+# of older ones is not seen here, but its commits are. The other bound spares columns of what is left.
 _LEDGER: Final = """
 SELECT kafka_partition, (toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(max(stored_at))) / 1e6,
     sumIf(records, stored_at > now64(6) - INTERVAL 10 SECOND)
-FROM stored_ingest_batches WHERE kafka_topic = {topic:String} GROUP BY kafka_partition
+FROM stored_ingest_batches
+WHERE arrived_at > now64(3) - INTERVAL 9 DAY AND stored_at > now64(6) - INTERVAL 2 DAY AND kafka_topic = {topic:String}
+GROUP BY kafka_partition
 """
+_EVER: Final = "SELECT count() FROM (SELECT 1 FROM stored_ingest_batches WHERE kafka_topic = {topic:String} LIMIT 1)"
 _TICKED: Final = """
 SELECT max(tick), (toUnixTimestamp64Micro(now64(6)) - max(tick)) / 1e6, argMax(batch_id, tick)
 FROM stored_rolled_up_batches
@@ -74,16 +81,20 @@ class StoredEyes:
         asked = {"topic": topic, "partitions": list(firsts), "firsts": list(firsts.values())}
         return int(self._connected().scalar(_DECIDED, asked))
 
+    def tables(self) -> Tables:
+        """Which migrations are applied."""
+        applied = {number: (name, checksum) for number, name, checksum in self._connected().rows(_APPLIED)}
+        return Tables([one.name for one in pending(packaged(), applied)])
+
     def stored(self, topic: str) -> Stored:
-        """The ledger of a topic, and how far the rollups are."""
+        """The ledger of a topic for the last two days, and how far the rollups are."""
         clickhouse = self._connected()
-        applied = {number: (name, checksum) for number, name, checksum in clickhouse.rows(_APPLIED)}
         ledger = clickhouse.rows(_LEDGER, {"topic": topic})
         ticked, tick_seconds, batch = clickhouse.rows(_TICKED)[0]
         arrived = clickhouse.rows(_ARRIVED, {"id": batch}) if ticked else []
         return Stored(
-            pending=[one.name for one in pending(packaged(), applied)],
             stored_seconds={int(number): max(float(seconds), 0.0) for number, seconds, _ in ledger},
+            long_ago=not ledger and bool(clickhouse.scalar(_EVER, {"topic": topic})),
             rate=sum(int(records) for _, _, records in ledger) / 10,
             rollup_lag_seconds=rollup_lag_seconds(clickhouse),
             tick_seconds=max(float(tick_seconds), 0.0) if ticked else None,
@@ -114,13 +125,14 @@ class StoredEyes:
     def _connected(self) -> ClickHouse:
         with self._lock:
             if self._database is None:
-                self._database = connect(self._settings, timeout_seconds=_SECONDS)
+                self._database = connect(self._settings, timeout_seconds=_SECONDS, options=_OPTIONS)
             return self._database
 
     def _swapping(self, names: Sequence[str]) -> list[str]:
         found = []
         for name in names:
-            with closing(connect(database.shadow_settings(self._settings, name), timeout_seconds=_SECONDS)) as shadow:
+            settings = database.shadow_settings(self._settings, name)
+            with closing(connect(settings, timeout_seconds=_SECONDS, options=_OPTIONS)) as shadow:
                 if journal.is_there(shadow) and journal.standing(shadow).open:
                     found.append(name)
         return found

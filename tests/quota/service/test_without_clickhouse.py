@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 
 import pytest
 from pydantic import SecretStr
 from tests.quota.service.world import World, facts, reserve, statuses
 
+from taximeter_consumers.quota.service.counters import QuotaCounters
+from taximeter_consumers.quota.service.service import run_service
 from taximeter_infra.stack.room import free_ports
 from taximeter_schemas.quota.commands import Facts, decoded
 from taximeter_schemas.settings import ClickHouseSettings
@@ -62,6 +65,25 @@ def test_ticks_tell_how_far_the_events_are_complete(world: World) -> None:
             records = world.records(world.topics.quota_commands, 4)
             found = [one for one in (decoded(m.value() or b"") for m in records) if isinstance(one, Facts)]
     assert any(one.complete_until > began for one in found)
+
+
+def test_facts_grow_old_over_memberships_until_clickhouse_answers_a_tick(world: World) -> None:
+    """A service that never heard from it says how long that is; an answer to one tick ends it."""
+    counters = QuotaCounters(answered_at=time.monotonic() - 500)
+    stop = threading.Event()
+    away = threading.Thread(
+        target=run_service, args=(world.environment(nowhere()), world.settings(), stop), kwargs={"counters": counters}
+    )
+    away.start()
+    end = time.monotonic() + 30
+    while not counters.memberships and time.monotonic() < end:
+        stop.wait(0.05)
+    stop.set()
+    away.join()
+    assert counters.facts_age_seconds >= 500
+    run_service(world.environment(), world.settings(), threading.Event(), until_caught_up=True, counters=counters)
+    assert counters.memberships == 2
+    assert counters.facts_age_seconds < 500
 
 
 def _saved(world: World, key: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -47,7 +48,12 @@ class QuotaCounters:
     leases: int = 0
     leased: dict[str, Decimal] = field(default_factory=dict)
     """Meter to what leases hold: the bound on what may be overshot while nobody can be asked."""
-    facts_age_seconds: float | None = None
-    """Since ClickHouse last answered; None before it has."""
+    answered_at: float = field(default_factory=time.monotonic)
+    """The monotonic moment at which ClickHouse last answered a tick, of whichever membership; at first the start."""
     complete_age_seconds: float | None = None
     """How old the last moment is before which every event in Kafka is known to be counted."""
+
+    @property
+    def facts_age_seconds(self) -> float:
+        """Since ClickHouse last answered, or since the start where it never has; it grows while nobody counts."""
+        return round(time.monotonic() - self.answered_at, 3)

@@ -293,6 +293,5 @@ class Loop:
             told.leases += outstanding.leases
             for meter, amount in outstanding.leased.items():
                 told.leased[meter] = told.leased.get(meter, ZERO) + amount
-        answered, complete = parts.ticks.answered_at, parts.ticks.complete_until
-        told.facts_age_seconds = None if answered is None else round(time.monotonic() - answered, 3)
+        complete = parts.ticks.complete_until
         told.complete_age_seconds = round(time.time() - complete / 1e6, 3) if complete else None

@@ -1,6 +1,7 @@
 """What a quota service says of itself to Prometheus: a closed list, read from its counters when somebody asks.
 
-How things stand (lag, unsaved, holds, leases) is what its last line of numbers said, ten seconds ago at most. Labels
+How things stand (lag, unsaved, holds, leases) is what its last line of numbers said, ten seconds ago at most; only the
+age of facts is that of now, as it must grow while the service cannot join its group. Labels
 are of closed sets; units of plugins have names of their own and stand in no label.
 """
 
@@ -56,7 +57,7 @@ class QuotaMetrics(Collector):
             ("parked", "Reservations that wait for facts", told.parked),
             ("holds", "Open holds", told.holds),
             ("leases", "Open leases", told.leases),
-            ("facts_age_seconds", "Since ClickHouse last answered", _or_nan(told.facts_age_seconds)),
+            ("facts_age_seconds", "Since ClickHouse last answered, or the start", told.facts_age_seconds),
             ("complete_age_seconds", "How far behind the rollups are", _or_nan(told.complete_age_seconds)),
         ):
             yield GaugeMetricFamily(f"taximeter_quota_{name}", what, value=level)

@@ -106,7 +106,7 @@ def _open(environment: QuotaEnvironment, settings: QuotaSettings, counters: Quot
     opened.callback(checkpointer.close, settings.stop_timeout_seconds)
     restorer = Restorer(Site(kafka, topics, settings.group_id, commands, settings.restore_timeout_seconds))
     opened.callback(restorer.close)
-    ticks = Ticks(kafka, environment.clickhouse, topics.events, settings, replies)
+    ticks = Ticks(kafka, environment.clickhouse, topics.events, settings, replies, counters)
     opened.callback(ticks.close, _CLOSE_SECONDS)
     loads = Loads(environment.clickhouse, settings, replies, counters, lambda: ticks.complete_until)
     opened.callback(loads.close, _CLOSE_SECONDS)

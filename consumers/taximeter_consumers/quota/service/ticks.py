@@ -33,6 +33,7 @@ from taximeter_schemas.quota.subject import partition_of
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
+    from taximeter_consumers.quota.service.counters import QuotaCounters
     from taximeter_consumers.quota.service.replies import Replies
     from taximeter_consumers.quota.service.settings import QuotaSettings
     from taximeter_schemas.quota.commands import Facts
@@ -61,19 +62,25 @@ class Events:
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         """Raises Retryable or Misconfigured."""
-        identity = LogIdentity(kafka, topic, seen=True)
-        self.topic, self.log = topic, identity.log
-        self._places = [TopicPartition(topic, number) for number in range(identity.partitions)]
+        self.topic, self.log = topic, LogIdentity(kafka, topic, seen=True).log
         self._admin = AdminClient({**kafka.client_config(), "client.id": "taximeter-quota-ends"}, logger=QUIET)
 
     def ends(self) -> Mapping[int, int]:
         """Partition to the offset that comes next. Raises Retryable or Misconfigured."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library's gap
         try:
-            asked = self._admin.list_offsets(dict.fromkeys(self._places, latest), request_timeout=_KAFKA_SECONDS)
+            places = self._places()
+            asked = self._admin.list_offsets(dict.fromkeys(places, latest), request_timeout=_KAFKA_SECONDS)
             return {place.partition: int(answer.result().offset) for place, answer in asked.items()}
         except KafkaException as error:
             raise translate(error.args[0]) from error
+
+    def _places(self) -> list[TopicPartition]:
+        """Asked each time, as the topic may grow: a partition that is left out would be taken to be complete."""
+        known = self._admin.list_topics(self.topic, timeout=_KAFKA_SECONDS).topics[self.topic]
+        if known.error is not None:
+            raise KafkaException(known.error)
+        return [TopicPartition(self.topic, number) for number in known.partitions]
 
 
 class Ticks:
@@ -86,19 +93,19 @@ class Ticks:
         events_topic: str,
         settings: QuotaSettings,
         replies: Replies,
+        counters: QuotaCounters,
     ) -> None:
         self._kafka = kafka
         self._topic = events_topic
         self._settings = settings
         self._replies = replies
+        self._counters = counters
         self._line = Line(clickhouse, _CLICKHOUSE_SECONDS, settings.facts_retry_seconds)
         self._snapshots: queue.SimpleQueue[Snapshot | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self.wants = threading.Event()
         self.done = 0
         """Ticks since the start."""
-        self.answered_at: float | None = None
-        """The monotonic moment at which ClickHouse last answered."""
         self.complete_until = 0
         """Every event that Kafka had before (Unix microseconds by the log's clock) is counted."""
         self._barriers = Barriers()
@@ -147,7 +154,7 @@ class Ticks:
         for facts in eyes.look(snapshot):
             self._replies.facts(facts)
         self.complete_until = max(self.complete_until, eyes.complete_until)
-        self.answered_at = time.monotonic()
+        self._counters.answered_at = time.monotonic()
         if self._unwritten:
             write_states(clickhouse, self._unwritten)
             self._unwritten.clear()
