@@ -25,6 +25,7 @@ from taximeter_schemas.codec import encode
 from taximeter_schemas.settings import KafkaSettings
 
 MOST_TEMPLATES = 20_000
+_AT_ONCE = 5_000
 _AN_HOUR = 30_000
 _MONTH_ENDS = datetime(2026, 8, 1, tzinfo=UTC)
 _HEADER = frame.header(avro_files.CURRENT_VERSION)
@@ -97,6 +98,14 @@ def in_order(plan: SimulationPlan, count: int) -> Iterator[tuple[bytes, bytes, i
             yield (*template.copy(number), template.tokens)
 
 
+def as_it_happens(seed: int, rate: float) -> Iterator[tuple[bytes, bytes, int]]:
+    """The same without end, as executors send: of what happens now, so that a tick touches what is new and not
+    everything. A few thousand are made at a time, each time by another seed."""
+    for place in itertools.count():
+        plan = SimulationPlan(_AT_ONCE, seed=seed + place, start=datetime.now(UTC), pace=rate)
+        yield from messages(plan, _AT_ONCE)
+
+
 @dataclass
 class Sent:
     """What the broker has acknowledged, and the tokens of all."""
@@ -163,9 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     sender, began = Sender(KafkaSettings(), options.topic), time.monotonic()
-    # As executors send: what happens now, so that a tick touches what is new and not everything.
-    plan = SimulationPlan(MOST_TEMPLATES, seed=options.seed, start=datetime.now(UTC), pace=options.rate)
-    for number, message in enumerate(messages(plan, 10**9)):
+    for number, message in enumerate(as_it_happens(options.seed, options.rate)):
         sender.send(*message)
         if number % 50 == 0 and stop.wait(max(0.0, number / options.rate - (time.monotonic() - began))):
             break
