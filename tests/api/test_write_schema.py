@@ -30,7 +30,7 @@ FIELDS: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(writing: Writing) -> Any:
     """The document as schemathesis reads it."""
     return described(writing.services)

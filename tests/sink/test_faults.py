@@ -33,6 +33,7 @@ from taximeter_consumers.sink.dead_letters import DeadLetterWriter
 from taximeter_consumers.sink.intent import Slice, to_metadata
 from taximeter_consumers.sink.ledger import Ledger
 from taximeter_consumers.sink.log_identity import LogIdentity
+from taximeter_consumers.sink.metrics import SinkMetrics
 from taximeter_consumers.sink.service import SinkEnvironment, _one_membership, run_sink
 from taximeter_consumers.sink.settings import SinkSettings
 from taximeter_consumers.sink.store import Store
@@ -55,12 +56,12 @@ def _environment(pipeline: Pipeline) -> SinkEnvironment:
 @contextmanager
 def _sink(pipeline: Pipeline, settings: SinkSettings) -> Iterator[SinkCounters]:
     """A sink on a thread, which joins anew as `run_sink` does; its counters while it runs. Raises what it died of."""
-    counters, stop, failures = SinkCounters(), threading.Event(), []
+    metrics, stop, failures = SinkMetrics(), threading.Event(), []
 
     def live() -> None:
         while not stop.is_set():
             try:
-                _one_membership(_environment(pipeline), settings, stop, counters, until_caught_up=False)
+                _one_membership(_environment(pipeline), settings, stop, metrics, until_caught_up=False)
             except (Fenced, Retryable):
                 continue
             except Exception as error:  # noqa: BLE001 - handed to the test below
@@ -70,7 +71,7 @@ def _sink(pipeline: Pipeline, settings: SinkSettings) -> Iterator[SinkCounters]:
     thread = threading.Thread(target=live)
     thread.start()
     try:
-        yield counters
+        yield metrics.counters
     finally:
         stop.set()
         thread.join()
