@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 LATE_SECONDS: Final = 3600
 
-PENDING: Final = """
-FROM ingest_batches
+NOT_ROLLED_UP: Final = """
 WHERE stored_at > (
     SELECT if(max(stored_at) > now64(6), toDateTime64(0, 6, 'UTC'), max(stored_at)) FROM stored_rolled_up_batches
 ) - INTERVAL {late:UInt32} SECOND
@@ -28,6 +27,7 @@ AND batch_id NOT IN (
     ) - INTERVAL {late:UInt32} SECOND
 )
 """
+PENDING: Final = "FROM ingest_batches" + NOT_ROLLED_UP
 _ROW: Final = "SELECT batch_id, toUnixTimestamp64Micro(stored_at), toUnixTimestamp64Milli(arrived_at), records "
 _OLDEST_FIRST: Final = " ORDER BY stored_at, batch_id LIMIT {limit:UInt32}"
 _NEW: Final = _ROW + PENDING + _OLDEST_FIRST

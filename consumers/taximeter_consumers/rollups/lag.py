@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from taximeter_consumers.rollups.batches import LATE_SECONDS, PENDING
+from taximeter_consumers.rollups.batches import LATE_SECONDS, NOT_ROLLED_UP
 
 if TYPE_CHECKING:
     from taximeter_consumers.clickhouse import ClickHouse
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _LAG: Final = (
     "SELECT if(count() = 0, 0, toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(min(stored_at))) / 1e6 "
     # Copies of a batch have one id and count as one, so nothing is to be merged for it: FINAL reads the whole ledger.
-    + PENDING.replace("FROM ingest_batches", "FROM stored_ingest_batches")
+    "FROM stored_ingest_batches" + NOT_ROLLED_UP
 )
 
 

@@ -6,7 +6,7 @@ in the ledger is carried as well, without a ledger row: whoever stored it will s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from taximeter_consumers.rollups.batches import Batch
 from taximeter_consumers.shadow.database import columns_of
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from taximeter_consumers.clickhouse import ClickHouse
 
-# The server bounds the length of a parameter.
+Value = TypeVar("Value")
+
+# The server bounds the length of a parameter: 128 KiB.
 _AT_ONCE: Final = 2_000
 
 _MISSING: Final = """
@@ -69,9 +71,8 @@ def carry(source: ClickHouse, target: ClickHouse) -> list[Batch]:
     target.execute(_ROWS.format(table=EVENTS, columns=columns, **names), settings=_SETTINGS)
     columns = columns_of(target, LEDGER)
     ids = [batch.batch_id for batch in found]
-    for begin in range(0, len(ids), _AT_ONCE):
-        part = {"batch_ids": ids[begin : begin + _AT_ONCE]}
-        target.execute(_ENTRIES.format(table=LEDGER, columns=columns, **names), part, _SETTINGS)
+    for part in chunks(ids):
+        target.execute(_ENTRIES.format(table=LEDGER, columns=columns, **names), {"batch_ids": part}, _SETTINGS)
     return found
 
 
@@ -86,13 +87,13 @@ def carry_stray(source: ClickHouse, target: ClickHouse) -> list[Batch]:
     names = {"source": source.database, "target": target.database}
     found = [batch_id for (batch_id,) in source.rows(_STRAY.format(**names))]
     stray: list[Batch] = []
-    for begin in range(0, len(found), _AT_ONCE):
-        part = {"batch_ids": found[begin : begin + _AT_ONCE]}
+    for ids in chunks(found):
+        part = {"batch_ids": ids}
         target.execute(_STRAY_ROWS.format(columns=columns_of(target, EVENTS), **names), part, _SETTINGS)
         stray += [Batch(*row) for row in target.rows(_ENTERED, part)]
     return stray
 
 
-def chunks(batches: Sequence[Batch], size: int = _AT_ONCE) -> list[tuple[Batch, ...]]:
-    """Batches in parts that fit into one statement."""
-    return [tuple(batches[begin : begin + size]) for begin in range(0, len(batches), size)]
+def chunks(values: Sequence[Value], size: int = _AT_ONCE) -> list[list[Value]]:
+    """Batches, or what else a parameter lists, in parts that fit into one statement."""
+    return [list(values[begin : begin + size]) for begin in range(0, len(values), size)]

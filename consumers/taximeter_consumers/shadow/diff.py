@@ -9,25 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from taximeter_consumers.pricing.cards import current_book
 from taximeter_consumers.pricing.charged import charged_events
 from taximeter_consumers.rollups.definitions import MODEL_COSTS, USAGE_BY_SUBJECT, Rollup
 from taximeter_consumers.rollups.statements import SETTINGS
-from taximeter_consumers.shadow.carry import missing
+from taximeter_consumers.shadow.carry import chunks, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from taximeter_consumers.shadow.database import Pair
 
-Value = TypeVar("Value")
 Key = tuple[str, str, str, str]
 """(account, day, provider, model); without provider and model: all use of the account on that day."""
 
-# So many ids of batches, and names of accounts with a day, fit into a parameter: the server takes 128 KiB.
-_BATCHES: Final = 5_000
+# So many names of accounts, with a day each, fit into a parameter.
 _ACCOUNT_DAYS: Final = 400
 _MEASURES: Final = ("events", "input_tokens", "output_tokens", "cost_usd")
 _OF: Final = """
@@ -102,7 +100,7 @@ def differences(pair: Pair) -> list[Difference]:
     moving = sorted(waiting | {batch.batch_id for batch in missing(pair.live, pair.shadow)})
     if not moving:
         return found
-    days = {(row[0], row[1]) for lot in _lots(moving, _BATCHES) for row in pair.live.rows(_DAYS, {"moving": lot})}
+    days = {(row[0], row[1]) for lot in chunks(moving) for row in pair.live.rows(_DAYS, {"moving": lot})}
     touched = {(one.account_id, one.day) for one in found} & days
     if not touched:
         return found
@@ -142,15 +140,11 @@ def _of_events(pair: Pair, touched: Sequence[tuple[str, str]]) -> dict[Key, Sums
             f"SELECT account_id, {day}, {provider}, {model}, {_measures(rollup)} FROM ({charged}) AS counted"  # noqa: S608 - our own text
             f" WHERE {rollup.only} GROUP BY 1, 2, 3, 4 SETTINGS {SETTINGS}"
         )
-        for lot in _lots(touched, _ACCOUNT_DAYS):
+        for lot in chunks(touched, _ACCOUNT_DAYS):
             days = {"accounts": [account for account, _ in lot], "days": [day for _, day in lot]}
             for row in pair.live.rows(sql, days):
                 found[row[0], row[1], row[2], row[3]] = Sums(*row[4:])
     return found
-
-
-def _lots(values: Sequence[Value], size: int) -> Iterator[Sequence[Value]]:
-    return (values[begin : begin + size] for begin in range(0, len(values), size))
 
 
 def _measures(rollup: Rollup) -> str:

@@ -210,7 +210,7 @@ def _roll_up(clickhouse: ClickHouse, batches: Iterable[Batch]) -> None:
     """Recomputes what these batches touch, with a version past that of any tick that was in flight: one that read
     former tables may have written into new ones."""
     for part in chunks(sorted(batches, key=lambda batch: (batch.stored_at, batch.batch_id))):
-        roll_up_batches(clickhouse, Batches(part))
+        roll_up_batches(clickhouse, Batches(tuple(part)))
 
 
 def _not_rolled_up(clickhouse: ClickHouse) -> list[Batch]:
