@@ -7,6 +7,7 @@ container fixtures skip, with the reason, where no Docker engine answers.
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+import typer.testing
 from pydantic import SecretStr
 from tests.databases import Databases
 
@@ -32,6 +34,8 @@ KAFKA_IMAGE = "apache/kafka:4.1.0"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:25.8"
 # A broker of the tests lives for seconds: Java's second compiler would cost more than it saves, half of its start.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+# The runner of commands makes the tree of all commands anew for each, which takes longer than most commands.
+typer.testing._get_command = functools.cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)

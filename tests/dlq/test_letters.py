@@ -78,6 +78,20 @@ def test_what_no_sink_wrote_has_no_reason_and_no_source() -> None:
     assert mend_of(NO_REASON) == OTHERWISE
 
 
+@pytest.mark.parametrize("millis", [-1, 10**15, 2**63 - 1])
+@pytest.mark.parametrize("offset", ["9" * 5_000, "9" * 20, "²", "-1", ""])
+def test_nonsense_in_headers_and_times_stops_no_listing(millis: int, offset: str) -> None:
+    """Anybody may write to the topic: such a letter is shown without a source, at the nearest time there is."""
+    headers = tuple(
+        (f"taximeter-source-{name}", text.encode())
+        for name, text in {"topic": "events", "partition": "3", "offset": offset}.items()
+    )
+    found = letter_of(ArchivedMessage("dlq", 1, 7, millis, None, b"x", headers))
+    assert found.source is None
+    assert found.at.year == (1970 if millis < 0 else 9999)
+    assert from_line(json.dumps(to_line(found, REGISTRY)), REGISTRY).letter == found
+
+
 @pytest.mark.parametrize("junk", [b"junk", b"5:5", b"", None])
 def test_a_place_that_a_producer_wrote_is_a_header_of_the_record(tmp_path: Path, junk: bytes | None) -> None:
     """In the topic, through an export and back; whether a sink has written behind it or nobody."""

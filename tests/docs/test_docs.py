@@ -9,20 +9,23 @@ from typing import Any
 import pytest
 import typer
 from tests.docs.pages import PAGES, ROOT, commands, links, map_entries, name_of, words
-from typer.testing import CliRunner
 
 from taximeter_infra.cli.app import app
 
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 # Words of prose that stand for a command.
 _ANY = {"COMMAND", "..."}
 
 
-def help_of(path: tuple[str, ...]) -> str:
-    """The command's own help, wide enough that no option is cut."""
-    shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "240", "TERMINAL_WIDTH": "240"})
-    assert shown.exit_code == 0, f"there is no command `taximeter {' '.join(path)}`"
-    return shown.stdout
+def command_of(path: tuple[str, ...]) -> Any:
+    """The command that these words lead to."""
+    assert path in COMMANDS, f"there is no command `taximeter {' '.join(path)}`"
+    return COMMANDS[path]
+
+
+def options_of(command: Any) -> set[str]:
+    """Every long option that its help shows."""
+    shown = (parameter for parameter in command.params if not getattr(parameter, "hidden", False))
+    return {"--help"} | {name for one in shown for name in (*one.opts, *one.secondary_opts) if name.startswith("--")}
 
 
 def check_command(command: list[str]) -> None:
@@ -32,30 +35,32 @@ def check_command(command: list[str]) -> None:
         return
     path: tuple[str, ...] = ()
     for word in command[1:]:
-        if word.startswith("-") or path not in GROUPS:
+        if word.startswith("-") or not is_group(COMMANDS.get(path)):
             break
         path = (*path, word)
-    known = set(_OPTION.findall(help_of(path)))
+    known = options_of(command_of(path))
     assert options <= known, f"{' '.join(command)}: there is no {', '.join(sorted(options - known))}"
 
 
-def _paths() -> tuple[set[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Groups, the root among them, and commands: each by the words that lead to it."""
-    groups: set[tuple[str, ...]] = set()
-    paths: list[tuple[str, ...]] = []
+def is_group(command: Any) -> bool:
+    """Whether it has commands of its own."""
+    return hasattr(command, "commands")
+
+
+def _commands() -> dict[tuple[str, ...], Any]:
+    """Groups, the root among them, and commands: each by the words that lead to it. Made once, which takes a while."""
+    found: dict[tuple[str, ...], Any] = {}
     waiting: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
     while waiting:
         path, command = waiting.pop()
-        inner = getattr(command, "commands", None)
-        if inner is None:
-            paths.append(path)
-        else:
-            groups.add(path)
-            waiting += [((*path, name), one) for name, one in inner.items()]
-    return groups, sorted(paths)
+        found[path] = command
+        if is_group(command):
+            waiting += [((*path, name), one) for name, one in command.commands.items()]
+    return found
 
 
-GROUPS, PATHS = _paths()
+COMMANDS = _commands()
+PATHS = sorted(path for path, command in COMMANDS.items() if not is_group(command))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -75,7 +80,7 @@ def test_every_command_of_a_page_exists_with_its_options(page: Path) -> None:
 @pytest.mark.parametrize("path", PATHS, ids=" ".join)
 def test_the_examples_of_every_help_exist(path: tuple[str, ...]) -> None:
     """The examples below `--help` are held to the same."""
-    examples = help_of(path).partition("Examples:")[2].partition("╭")[0]
+    examples = str(command_of(path).help).partition("Examples:")[2]
     found = re.findall(r"taximeter .*", examples)
     assert found
     for line in found:

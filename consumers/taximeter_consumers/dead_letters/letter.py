@@ -7,6 +7,7 @@ The sink writes a letter twice when it is killed in between, under the same sour
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,9 @@ PLACE: Final = "taximeter-place"
 a header of this name is the record's own."""
 NO_REASON: Final = "unknown"
 """The reason of what lies among the dead letters and was not written by a sink."""
+# Coordinates in headers may be anybody's text, and a record's time is its producer's word: neither may stop a listing.
+_COORDINATE: Final = re.compile(r"[0-9]{1,19}")
+_LAST_MILLIS: Final = 253_402_300_799_000
 
 
 class Place(NamedTuple):
@@ -44,7 +48,7 @@ class Place(NamedTuple):
     def parse(cls, text: str) -> Place:
         """`2:1041`, as `str` writes it. Raises ValueError."""
         partition, _, offset = text.partition(":")
-        if not (partition.isdecimal() and offset.isdecimal()):
+        if not (_COORDINATE.fullmatch(partition) and _COORDINATE.fullmatch(offset)):
             raise ValueError(f"{text!r} is not PARTITION:OFFSET")
         return cls(int(partition), int(offset))
 
@@ -103,7 +107,7 @@ def _letter(message: ReadMessage, headers: Headers, place: Place) -> Letter:
     ours, kept = _parted(headers)
     return Letter(
         place=place,
-        at=datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC),
+        at=_moment(message.timestamp()[1]),
         reason=ours.get("taximeter-reason", "") or NO_REASON,
         error=ours.get("taximeter-error", ""),
         source=_source(ours),
@@ -112,6 +116,11 @@ def _letter(message: ReadMessage, headers: Headers, place: Place) -> Letter:
         headers=kept,
         attempts=ours.get("taximeter-attempts", ""),
     )
+
+
+def _moment(millis: int) -> datetime:
+    """The time, between the years 1970 and 9999; what lies outside was nonsense, and stands at the nearer end."""
+    return datetime.fromtimestamp(min(max(millis, 0), _LAST_MILLIS) / 1000, UTC)
 
 
 def _headers(message: ReadMessage) -> Headers:
@@ -134,6 +143,6 @@ def _parted(headers: Headers) -> tuple[dict[str, str], Headers]:
 
 def _source(ours: dict[str, str]) -> Source | None:
     topic, partition, offset = (ours.get(f"taximeter-source-{name}", "") for name in ("topic", "partition", "offset"))
-    if not (topic and partition.isdecimal() and offset.isdecimal()):
+    if not (topic and _COORDINATE.fullmatch(partition) and _COORDINATE.fullmatch(offset)):
         return None
     return Source(topic, int(partition), int(offset))
