@@ -97,7 +97,7 @@ class Partition:
     def take(self, rows: int, now: float) -> Batch:
         """The oldest `rows` waiting records, at least one, as a batch that is now in flight."""
         taken, self._waiting = self._waiting[:rows], self._waiting[rows:]
-        self._waiting_bytes -= sum(map(len, taken))
+        self._waiting_bytes = self._waiting_bytes - sum(map(len, taken)) if self._waiting else 0
         self._waiting_since = now
         batch = Batch(
             topic=self.topic,

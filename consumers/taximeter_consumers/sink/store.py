@@ -168,7 +168,7 @@ class Store:
 
     def _insert_whole(self, bundle: Bundle, events: _Target) -> bool:
         try:
-            if any(None in batch.values for batch in bundle.batches):
+            if not all(batch.whole for batch in bundle.batches):
                 return False
             schema_id, _ = frame.split(bundle.batches[0].values[0])
             self._insert(events, bundle, schema_id, None)
