@@ -26,14 +26,14 @@ setup: $(READY) ## Make .venv with the pinned dependencies
 demo: setup ## Start real servers, run an instrumented executor, show what it cost, check it (ARGS="--json"; "--keep": and serve the dashboard)
 	@$(BIN)/taximeter demo $(ARGS)
 
-test: setup lint ## Lint, types, import contracts and every test, two at a time (ARGS="-k sink -n 0": one at a time)
-	$(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+test: setup lint ## Lint, types, import contracts and every test, three at a time (ARGS="-k sink -n 0": one at a time)
+	$(BIN)/python -m pytest -n 3 --dist loadscope $(ARGS)
 
 lint: $(READY) ## Style, formatting, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy -p examples -p bench -p chaos
+	$(BIN)/mypy --num-workers 2
+	$(BIN)/mypy --num-workers 2 -p examples -p bench -p chaos
 	$(BIN)/lint-imports
 
 format: $(READY) ## Put the code into the house's format

@@ -49,6 +49,8 @@ def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
         "heartbeat.interval.ms": max(sink.session_timeout_ms // 4, 250),
         "fetch.wait.max.ms": 100,
         "queued.max.messages.kbytes": max(sink.memory_bytes // 8192, 1024),
+        # Once that is full, librdkafka asks for no more for a whole second, which empties it and lets a backlog stall.
+        "fetch.queue.backoff.ms": 20,
     }
     if sink.instance_id is not None:
         config["group.instance.id"] = sink.instance_id
