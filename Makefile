@@ -8,7 +8,7 @@ ARGS ?=
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos shadow-proof chaos-long
+.PHONY: help setup demo test test-long lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos shadow-proof chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +16,12 @@ help: ## Explain every target
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else 1)' || \
 		{ echo "Python 3.11 or later is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "making $(VENV); this takes a minute or two" >&2
+	@echo "making $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV) >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' >&2
+	@# uv takes seconds where pip takes minutes; where it cannot reach what pip is set up to reach, pip does it.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv >&2 && \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' >&2 || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' >&2
 	@touch $@
 
 setup: $(READY) ## Make .venv with the pinned dependencies
@@ -26,7 +29,10 @@ setup: $(READY) ## Make .venv with the pinned dependencies
 demo: setup ## Start real servers, run an instrumented executor, show what it cost, check it (ARGS="--json"; "--keep": and serve the dashboard)
 	@$(BIN)/taximeter demo $(ARGS)
 
-test: setup lint ## Lint, types, import contracts and every test, three at a time (ARGS="-k sink -n 0": one at a time)
+test: setup lint ## Lint, types, import contracts and the tests, three at a time (ARGS="-k sink -n 0": one at a time)
+	$(BIN)/python -m pytest -n 3 --dist loadscope -m "not long" $(ARGS)
+
+test-long: setup lint ## The same with those tests that repeat at length what a quicker one shows
 	$(BIN)/python -m pytest -n 3 --dist loadscope $(ARGS)
 
 lint: $(READY) ## Style, formatting, types and import contracts

@@ -15,6 +15,7 @@ from bench.sink.run import Wish
 LONG_BACKLOGS = (1_000_000, 10_000_000)
 QUICK = Wish(
     events=4_000,
+    peer_events=2_000,
     rounds=1,
     partitions=4,
     shares=(0.1,),
@@ -43,7 +44,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.sink", description="Measure the sink on a local stack of its own."
     )
-    parser.add_argument("--events", type=int, help="backlog of the rounds [default: 400000]")
+    parser.add_argument("--events", type=int, help="backlog of the limit and of the sink [default: 1000000]")
+    parser.add_argument("--peer-events", type=int, help="backlog of the others, ten times slower [default: 200000]")
     parser.add_argument("--rounds", type=int, help="how often each path reads it [default: 5]")
     parser.add_argument("--partitions", type=int, help="of the topic [default: 12, as `taximeter topics create`]")
     parser.add_argument("--backlogs", help="for the peak of memory, comma-separated [default: 1000000]")
@@ -54,10 +56,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     sizes.add_argument("--long", action="store_true", help="a backlog of 10 million events too; takes minutes more")
     parser.add_argument("--json", action="store_true", help="print the report as JSON instead of tables")
     options = parser.parse_args(argv)
-    for name in ("events", "rounds", "partitions"):
+    for name in ("events", "peer_events", "rounds", "partitions"):
         given = getattr(options, name)
         if given is not None and given < 1:
-            parser.error(f"--{name} must be at least 1")
+            parser.error(f"--{name.replace('_', '-')} must be at least 1")
     try:
         sizes_given = [int(one) for one in (options.backlogs or "1").split(",")]
     except ValueError:
@@ -76,6 +78,7 @@ def wish_of(options: argparse.Namespace) -> Wish:
     return replace(
         base,
         events=options.events or base.events,
+        peer_events=options.peer_events or base.peer_events,
         rounds=options.rounds or base.rounds,
         partitions=options.partitions or base.partitions,
         backlogs=backlogs,
@@ -87,8 +90,8 @@ def command(options: argparse.Namespace) -> str:
     wish = wish_of(options)
     size = " --quick" if options.quick else ""
     return (
-        f"python -m bench.sink --events {wish.events} --rounds {wish.rounds} --partitions {wish.partitions}"
-        f" --backlogs {','.join(map(str, wish.backlogs))}{size}"
+        f"python -m bench.sink --events {wish.events} --peer-events {wish.peer_events} --rounds {wish.rounds}"
+        f" --partitions {wish.partitions} --backlogs {','.join(map(str, wish.backlogs))}{size}"
     )
 
 

@@ -43,18 +43,30 @@ SCHEMA = avro_files.schema_of(avro_files.CURRENT_VERSION)
 
 @dataclass(frozen=True)
 class Round:
-    """One way of the backlog into the table.
+    """One way of a backlog into the table.
 
-    Seconds of start-up and then until all is stored; in the latter, CPU seconds of client and server; how many parts
-    inserts have made; the digest of all rows.
+    How many events; seconds of start-up and then until all is stored; in the latter, CPU seconds of client and server;
+    how many parts inserts have made; the digest of all rows.
     """
 
+    events: int
     startup: float
     seconds: float
     client_cpu: float
     server_cpu: float
     parts: int
     digest: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Events per second, without start-up."""
+        return self.events / self.seconds
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU for each event, client and server together."""
+        # A tick of the kernel's clock: less than that was not measured.
+        return max(self.client_cpu + self.server_cpu, 0.01) / self.events
 
 
 # Takes the backlog into the table; its argument is the round's name.
@@ -129,18 +141,20 @@ def limit_round(backlog: Backlog, name: str) -> Round:
         return _measured(site, backlog, Stretch(began, began), track)
 
 
-def paths(backlog: Backlog, peers: Mapping[str, Path]) -> dict[str, Way]:
-    """Every path that can run here, by name; each takes the round's name. `peers` are interpreters by module."""
+def paths(backlog: Backlog, of_peers: Backlog, peers: Mapping[str, Path]) -> dict[str, Way]:
+    """Every path that can run here, by name; each takes the round's name. `peers` are interpreters by module.
+
+    All but the limit and the sink, which are ten times slower, get a backlog of their own."""
 
     def by_python(*argv: str, python: Path = Path(sys.executable)) -> Way:
-        return lambda name: python_round(backlog, name, *argv, python=python)
+        return lambda name: python_round(of_peers, name, *argv, python=python)
 
     found: dict[str, Way] = {
         "limit": lambda name: limit_round(backlog, name),
         "sink": lambda name: sink_round(backlog, name),
         "usual": by_python("usual"),
         "usual_fastavro": by_python("usual", "fastavro"),
-        "kafka_engine": lambda name: engine_round(backlog, name),
+        "kafka_engine": lambda name: engine_round(of_peers, name),
     }
     return found | {module: by_python(module, python=python) for module, python in peers.items()}
 
@@ -162,7 +176,8 @@ def _measured(site: Site, backlog: Backlog, stretch: Stretch, track: Track) -> R
     digest = require_equal(site, backlog.expected)
     end, parts = last_part(site)
     client, server = (track.between(who, stretch.ready, end) for who in ("client", "server"))
-    return Round(stretch.ready - stretch.began, end - stretch.ready, client, server, parts, digest)
+    startup, seconds = stretch.ready - stretch.began, end - stretch.ready
+    return Round(backlog.expected.events, startup, seconds, client, server, parts, digest)
 
 
 def last_part(site: Site) -> tuple[float, int]:

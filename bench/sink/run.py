@@ -26,9 +26,13 @@ _SCALING_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Wish:
-    """What to measure. `shares` of the sink's own rate are the loads of the latency windows, `window` their seconds."""
+    """What to measure. `shares` of the sink's own rate are the loads of the latency windows, `window` their seconds.
 
-    events: int = 400_000
+    `events` are the backlog of the limit and of the sink, `peer_events` that of all others, which are ten times slower.
+    """
+
+    events: int = 1_000_000
+    peer_events: int = 200_000
     rounds: int = 5
     partitions: int = 12
     shares: tuple[float, ...] = (0.0, 0.1, 0.5, 0.9)
@@ -51,8 +55,12 @@ def measure(addresses: StackAddresses, wish: Wish, say: Say) -> Findings:
     """Everything. Raises Retryable when a path fails or stores anything but the rows that it should."""
     found = Findings()
     with registry.serve() as registry_url, tempfile.TemporaryDirectory(prefix="taximeter-bench-") as folder:
-        backlog = _prepare(addresses, wish, registry_url, Path(folder), say)
-        ways = _ways(backlog, wish, found, say)
+        file, mark = Path(folder) / "limit.avro", secrets.token_hex(3)
+        of_peers = _prepare(addresses, wish.partitions, wish.peer_events, registry_url, file, f"{mark}_peers", say)
+        backlog = _prepare(addresses, wish.partitions, wish.events, registry_url, file, mark, say)
+        say("a round of the sink to warm up")
+        rounds.sink_round(backlog, "warm_sink")
+        ways = _ways(backlog, of_peers, wish, found, say)
         rate = _compare(ways, wish, found, say)
         _latency(backlog, wish, rate, found, say)
         messages = list(filling.read(filling.kafka_of(addresses), backlog.topics.events, wish.events))
@@ -61,28 +69,25 @@ def measure(addresses: StackAddresses, wish: Wish, say: Say) -> Findings:
     return found
 
 
-def _prepare(addresses: StackAddresses, wish: Wish, registry_url: str, folder: Path, say: Say) -> Backlog:
-    """The backlog in Kafka and in the limit's file, and what must be stored of it."""
-    mark = secrets.token_hex(3)
-    topics = filling.topics_of(addresses, f"bench.{mark}.backlog", wish.partitions)
-    say(f"putting {wish.events:,} events into Kafka")
-    filling.fill(f"bench_{mark}_fill", addresses, topics, wish.events)
-    file = folder / "limit.avro"
+def _prepare(  # noqa: PLR0913 - where, how much, and under which names
+    addresses: StackAddresses, partitions: int, events: int, registry_url: str, file: Path, mark: str, say: Say
+) -> Backlog:
+    """A backlog in Kafka and in the limit's file, and what must be stored of it."""
+    topics = filling.topics_of(addresses, f"bench.{mark}.backlog", partitions)
+    say(f"putting {events:,} events into Kafka")
+    filling.fill(f"bench_{mark}_fill", addresses, topics, events)
     expected = filling.write_limit_file(file, addresses, topics.events)
-    if expected.events != wish.events:
-        raise Retryable(f"{expected.events} of {wish.events} events are in the topic")
+    if expected.events != events:
+        raise Retryable(f"{expected.events} of {events} events are in the topic")
     backlog = Backlog(addresses, topics, registry_url, file, expected, mark)
-    say("one round of limit and sink to warm up")
-    warm = rounds.limit_round(backlog, "warm_limit")
-    backlog = replace(backlog, expected=replace(expected, digest=warm.digest))
-    rounds.sink_round(backlog, "warm_sink")
-    return backlog
+    say("a round of the limit, which all others are held against")
+    return replace(backlog, expected=replace(expected, digest=rounds.limit_round(backlog, "warm_limit").digest))
 
 
-def _ways(backlog: Backlog, wish: Wish, found: Findings, say: Say) -> dict[str, rounds.Way]:
+def _ways(backlog: Backlog, of_peers: Backlog, wish: Wish, found: Findings, say: Say) -> dict[str, rounds.Way]:
     """The paths of the rounds, in order; what cannot run gets its reason."""
     interpreters, missing = peers.interpreters(say, make=wish.make_peers)
-    ways = rounds.paths(backlog, interpreters)
+    ways = rounds.paths(backlog, of_peers, interpreters)
     settings = ClickHouseSettings(url=backlog.addresses.clickhouse_url, database="default")
     clickhouse = connect(settings)
     problem = engine.unavailable(clickhouse)
@@ -95,7 +100,7 @@ def _ways(backlog: Backlog, wish: Wish, found: Findings, say: Say) -> dict[str, 
         say(f"a round of {peer} to see which peer is the better")
         way = ways.pop(peer)
         trials[peer] = way(f"trial_{peer}")
-        found.samples[f"trial_of_{peer}"] = Sample("rows/s", (wish.events / trials[peer].seconds,))
+        found.samples[f"trial_of_{peer}"] = Sample("rows/s", (trials[peer].rate,))
         ways[peer] = way
     chosen = summary.best(trials)
     for peer in interpreters:
@@ -116,10 +121,10 @@ def _compare(ways: Mapping[str, rounds.Way], wish: Wish, found: Findings, say: S
         for name, way in ways.items():
             one = way(f"{name}_{number}")
             taken[name].append(one)
-            say(f"  {name}: {wish.events / one.seconds:,.0f} rows/s")
-    found.samples |= summary.samples(taken, wish.events)
+            say(f"  {name}: {one.rate:,.0f} rows/s")
+    found.samples |= summary.samples(taken)
     found.ratios |= summary.ratios(taken)
-    return summary.rate(taken["sink"], wish.events)
+    return summary.rate(taken["sink"])
 
 
 def _latency(backlog: Backlog, wish: Wish, rate: float, found: Findings, say: Say) -> None:

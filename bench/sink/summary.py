@@ -18,14 +18,13 @@ OPPONENTS = (
 )
 
 
-def samples(rounds: Mapping[str, Sequence[Round]], events: int) -> dict[str, Sample]:
+def samples(rounds: Mapping[str, Sequence[Round]]) -> dict[str, Sample]:
     """Rate, CPU of client and server, start-up and parts of every path."""
     found: dict[str, Sample] = {}
-    scale = 1e6 / events
     for name, those in rounds.items():
-        found[name] = Sample("rows/s", tuple(events / one.seconds for one in those))
-        found[f"{name}_client_cpu"] = Sample("us/row", tuple(scale * one.client_cpu for one in those))
-        found[f"{name}_server_cpu"] = Sample("us/row", tuple(scale * one.server_cpu for one in those))
+        found[name] = Sample("rows/s", tuple(one.rate for one in those))
+        found[f"{name}_client_cpu"] = Sample("us/row", tuple(1e6 * one.client_cpu / one.events for one in those))
+        found[f"{name}_server_cpu"] = Sample("us/row", tuple(1e6 * one.server_cpu / one.events for one in those))
         found[f"{name}_parts"] = Sample("parts", tuple(float(one.parts) for one in those))
         if any(one.startup for one in those):
             found[f"{name}_startup"] = Sample("s", tuple(one.startup for one in those))
@@ -38,14 +37,14 @@ def ratios(rounds: Mapping[str, Sequence[Round]]) -> dict[str, tuple[float, ...]
     own = rounds["sink"]
     for path in OPPONENTS:
         if path in rounds:
-            found[f"wall_vs_{path}"] = pair_ratios([one.seconds for one in rounds[path]], [one.seconds for one in own])
-            found[f"cpu_vs_{path}"] = pair_ratios([_cpu(one) for one in rounds[path]], [_cpu(one) for one in own])
+            found[f"wall_vs_{path}"] = pair_ratios([one.rate for one in own], [one.rate for one in rounds[path]])
+            found[f"cpu_vs_{path}"] = pair_ratios([one.cpu for one in rounds[path]], [one.cpu for one in own])
     return found
 
 
-def rate(rounds: Sequence[Round], events: int) -> float:
+def rate(rounds: Sequence[Round]) -> float:
     """The median of rows per second."""
-    return median(events / one.seconds for one in rounds)
+    return median(one.rate for one in rounds)
 
 
 def best(trials: Mapping[str, Round]) -> str | None:
@@ -57,8 +56,3 @@ def scaling_ratios(taken: Mapping[int, Sequence[float]]) -> dict[str, tuple[floa
     """The rate of several sinks over that of one."""
     one = taken[1]
     return {f"scaling_{sinks}_vs_1": pair_ratios(one, those) for sinks, those in taken.items() if sinks > 1}
-
-
-def _cpu(one: Round) -> float:
-    # A tick of the kernel's clock: less than that was not measured.
-    return max(one.client_cpu + one.server_cpu, 0.01)

@@ -23,7 +23,7 @@ class WhenFull(StrEnum):
 class MeterSettings(BaseSettings):
     """How a meter behaves. Every field has an environment name: `TAXIMETER_METER_QUEUE_EVENTS` and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXIMETER_METER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TAXIMETER_METER_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     enabled: bool = Field(True, description="false: every hook works, nothing is emitted, no thread is started")
     queue_events: int = Field(10_000, ge=1, le=10_000_000, description="events held in memory until they are stored")

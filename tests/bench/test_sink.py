@@ -6,6 +6,7 @@ import io
 import re
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ from bench.sink.task import Task
 from taximeter_schemas import avro_files, frame
 from taximeter_schemas.uuid7 import new_event_id
 
-SLOW = Round(startup=1.0, seconds=4.0, client_cpu=2.0, server_cpu=1.0, parts=10)
-FAST = Round(startup=0.5, seconds=1.0, client_cpu=0.5, server_cpu=0.5, parts=2)
-LIMIT = Round(startup=0.0, seconds=0.5, client_cpu=0.0, server_cpu=0.5, parts=1)
+SLOW = Round(events=1_000_000, startup=1.0, seconds=4.0, client_cpu=2.0, server_cpu=1.0, parts=10)
+FAST = Round(events=1_000_000, startup=0.5, seconds=1.0, client_cpu=0.5, server_cpu=0.5, parts=2)
+LIMIT = Round(events=1_000_000, startup=0.0, seconds=0.5, client_cpu=0.0, server_cpu=0.5, parts=1)
 NOW = datetime(2026, 6, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
@@ -94,9 +95,15 @@ def test_more_is_better_in_every_ratio() -> None:
     assert "wall_vs_kafka_engine" not in found
 
 
+def test_backlogs_of_two_sizes_are_compared_by_the_row() -> None:
+    """A tenth of the events in the same time is a tenth of the rate, and ten times the CPU for each."""
+    found = summary.ratios({"sink": [FAST], "usual": [replace(FAST, events=100_000)]})
+    assert (*found["wall_vs_usual"], *found["cpu_vs_usual"]) == pytest.approx((10.0, 10.0))
+
+
 def test_cpu_is_told_apart_for_each_row() -> None:
     """Client and server, microseconds; a path without start-up has no such sample."""
-    found = summary.samples({"sink": [FAST], "limit": [LIMIT]}, 1_000_000)
+    found = summary.samples({"sink": [FAST], "limit": [LIMIT]})
     assert (found["sink"].values, found["sink_client_cpu"].values) == ((1_000_000.0,), (0.5,))
     assert found["limit_server_cpu"].values == (0.5,)
     assert "limit_startup" not in found
@@ -193,13 +200,16 @@ def test_the_peers_versions_are_pinned_and_name_no_registry() -> None:
 
 def test_the_command_of_a_report_asks_for_the_same() -> None:
     """With every default spelt out."""
-    for argv in ([], ["--quick"], ["--long"], ["--events", "7", "--backlogs", "5,6"]):
+    for argv in ([], ["--quick"], ["--long"], ["--events", "7", "--peer-events", "3", "--backlogs", "5,6"]):
         options = parse(argv)
         assert wish_of(parse(command(options).split()[3:])) == wish_of(options)
     assert wish_of(parse(["--quick"])) == QUICK
 
 
-@pytest.mark.parametrize("wrong", [["--events", "0"], ["--rounds", "-1"], ["--backlogs", "1,x"], ["--quick", "--long"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [["--events", "0"], ["--peer-events", "0"], ["--rounds", "-1"], ["--backlogs", "1,x"], ["--quick", "--long"]],
+)
 def test_options_of_the_sinks_benchmark_that_make_no_sense_are_refused(wrong: list[str]) -> None:
     """Exit code 2."""
     with pytest.raises(SystemExit, match="2"):

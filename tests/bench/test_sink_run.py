@@ -14,10 +14,13 @@ from taximeter_infra.stack.plan import StackAddresses
 _RATIOS = {"limit", "usual", "usual_fastavro", "best_python_peer", "kafka_engine"}
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_every_path_stores_the_same_rows_and_gets_its_ratio(local_stack: StackAddresses) -> None:
     """A path that stored other rows would have raised; a ratio is a number, or null with its reason."""
-    found = run.measure(local_stack, replace(QUICK, events=2_000, sinks=(1,), backlogs=(4_000,)), lambda _: None)
+    found = run.measure(
+        local_stack, replace(QUICK, events=2_000, peer_events=1_000, sinks=(1,), backlogs=(4_000,)), lambda _: None
+    )
     told = Report("sink", machine(), {}, "", found.samples, found.ratios, found.reasons).as_json()
     ratios = told["ratios"]
     assert {f"{measured}_vs_{path}" for measured in ("wall", "cpu") for path in _RATIOS} <= set(ratios)

@@ -48,6 +48,7 @@ def test_a_mutated_sink_that_fails_is_not_caught() -> None:
         assert not mutation.caught({"batches": ["another"]})
 
 
+@pytest.mark.long
 @pytest.mark.integration
 @pytest.mark.parametrize("name", sorted(MUTATIONS))
 def test_a_mutation_is_caught(name: str, local_stack: StackAddresses, folder: Path) -> None:

@@ -72,6 +72,7 @@ def test_events_of_an_outage_arrive_when_the_broker_is_back(tmp_path: Path) -> N
     assert len({event.event_id for event in found}) == 250
 
 
+@pytest.mark.long
 def test_what_a_silent_client_holds_goes_to_disk_and_arrives_when_the_broker_is_back(tmp_path: Path) -> None:
     """Within seconds, long before the client itself gives up; each event once by its id, none dropped."""
     if java_problem(find_java()) is not None:

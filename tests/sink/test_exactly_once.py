@@ -134,6 +134,7 @@ def test_a_batch_that_was_stored_but_not_committed_is_recognised(pipeline: Pipel
     assert pipeline.clickhouse.scalar("SELECT sum(records) FROM ingest_batches") == 400
 
 
+@pytest.mark.long
 def test_ten_kills_change_no_number(pipeline: Pipeline) -> None:
     """Kill -9 of the sink, ten times in the middle of its work: nothing lost, nothing doubled, nothing mispriced."""
     made = events(30_000, seed=4)
@@ -231,6 +232,7 @@ def test_caught_up_means_the_whole_topic(pipeline: Pipeline) -> None:
     assert pipeline.physical_rows() == 1_000
 
 
+@pytest.mark.long
 def test_a_zombie_changes_nothing(pipeline: Pipeline) -> None:
     """A sink that sleeps past its session in the middle of its work, and wakes when another has taken over."""
     made = events(12_000, seed=14)

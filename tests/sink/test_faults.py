@@ -284,6 +284,7 @@ def test_a_clock_that_was_set_back_hides_no_batch(pipeline: Pipeline) -> None:
     assert tick(pipeline.clickhouse).version is None
 
 
+@pytest.mark.long
 def test_both_servers_are_killed_in_the_middle(data_dir: Path, topic_names: TopicNames) -> None:
     """Kill -9 of the broker and of ClickHouse under a running sink: every event is stored, once."""
     made = events(8_000, seed=27)

@@ -18,7 +18,9 @@ HEADER_BYTES: Final = 32 * 2**10
 class ApiSettings(BaseSettings):
     """Limits of reads, patience, and when the API calls itself ready."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXIMETER_API_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TAXIMETER_API_", frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True
+    )
 
     query_seconds: float = Field(20.0, gt=0, description="the longest that ClickHouse works on one read")
     query_memory_bytes: int = Field(2**30, ge=2**20, description="the most memory of ClickHouse for one read")

@@ -14,7 +14,7 @@ MOST_ROWS_OF_A_BUNDLE = 2**22 - 1
 class SinkSettings(BaseSettings):
     """Bounds of bundles, of memory and of patience."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXIMETER_SINK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TAXIMETER_SINK_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     group_id: str = Field("taximeter-sink", min_length=1, description="the Kafka consumer group")
     instance_id: str | None = Field(

@@ -17,7 +17,7 @@ from taximeter_schemas.quota.meters import Amounts
 class QuotaSettings(BaseSettings):
     """How a client and a gate behave. Every field has an environment name, as in `TAXIMETER_QUOTA_LEASE_SECONDS`."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXIMETER_QUOTA_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TAXIMETER_QUOTA_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     answer_seconds: float = Field(5.0, gt=0, le=3_600, description="how long an answer of the quota service is awaited")
     lease_seconds: int = Field(30, ge=2, le=3_600, description="the life of a lease")

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class QuotaSettings(BaseSettings):
     """Paces and bounds of the quota service."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXIMETER_QUOTA_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TAXIMETER_QUOTA_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     group_id: str = Field("taximeter-quota", min_length=1, description="the Kafka consumer group")
     instance_id: str | None = Field(
@@ -35,7 +35,7 @@ class QuotaSettings(BaseSettings):
 class AlertSettings(BaseSettings):
     """Where alerts go, and how patiently."""
 
-    model_config = SettingsConfigDict(env_prefix="TAXIMETER_ALERT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TAXIMETER_ALERT_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     group_id: str = Field("taximeter-quota-alerts", min_length=1, description="the Kafka consumer group")
     session_timeout_ms: int = Field(10_000, ge=1_000, description="silence after which another one takes over")
