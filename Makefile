@@ -8,7 +8,7 @@ ARGS ?=
 FAULTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos shadow-proof chaos-long
+.PHONY: help setup demo test test-long lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos shadow-proof kill-proof chaos-long
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ chaos: setup ## Break everything in every way, 20 seeds each, and prove that no 
 
 shadow-proof: setup ## Five million events replayed into a shadow and swapped in under live traffic, with kills (ARGS="--events 200000")
 	$(BIN)/python -m chaos.shadow_replay --events 5000000 $(ARGS)
+
+kill-proof: setup ## A million events, and kill -9 of the sink every three seconds (ARGS="--events 100000")
+	$(BIN)/python -m chaos.killed_load --events 1000000 $(ARGS)
 
 chaos-long: setup ## The same with longer runs, 1,000 of them
 	$(BIN)/python -m chaos --long $(ARGS)

@@ -24,16 +24,16 @@ _DAY = 86_400
 class Measured:
     """Per event, in docs/benchmarks.md. Microseconds of one core of that machine; bytes as they are stored or sent."""
 
-    sink_us: float = 3.6
-    store_us: float = 5.5
+    sink_us: float = 3.0
+    store_us: float = 4.0
     # A backlog with rollups at 18,000 events a second on two cores, without them at 73,000: the difference is what the
     # ticks cost. Other work ran on these cores, so it is an upper bound.
     tick_us: float = 83.0
     encode_us: float = 2.9
     wire_bytes: int = 270
     wire_lz4_bytes: int = 90
-    sink_memory_mib: int = 479
-    one_sink_events_per_second: int = 160_000
+    sink_memory_mib: int = 743
+    one_sink_events_per_second: int = 245_000
 
 
 @dataclass(frozen=True)

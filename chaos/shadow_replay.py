@@ -100,12 +100,12 @@ class Proof:
     """One run on servers of its own."""
 
     def __init__(self, addresses: StackAddresses, folder: Path, options: argparse.Namespace) -> None:
+        self.topic = _TOPIC
         self.kafka = KafkaSettings(bootstrap_servers=addresses.bootstrap_servers, security_protocol="plaintext")
         self.clickhouse = ClickHouseSettings(url=addresses.clickhouse_url, database=_DATABASE)
         self.findings = Findings()
         self._folder = folder
         self._options = options
-        self._rng = Random(options.seed)
         self._environment = {
             "KAFKA_BOOTSTRAP_SERVERS": addresses.bootstrap_servers,
             "CLICKHOUSE_URL": addresses.clickhouse_url.get_secret_value(),
@@ -158,7 +158,8 @@ class Proof:
         for place in BUILD_DEATHS:
             self._die_at(place, *command)
         process = self._start("killed", *command)
-        wait_until(lambda: not process.running, self._rng.uniform(2.0, 2.0 + self._options.events / 200_000))
+        longest = 2.0 + self._options.events / 200_000
+        wait_until(lambda: not process.running, Random(self._options.seed).uniform(2.0, longest))
         if process.running:
             process.kill()
             self.findings.kills += 1
@@ -183,14 +184,17 @@ class Proof:
             wait_until(all_there, PATIENCE_SECONDS)
 
     def _check(self, events: int, tokens: int) -> None:
+        self._require_totals(events, tokens)
+        self._must("replay", "--shadow", NAME, "--diff")
+        self.findings.timed("audits", lambda: (self._must("audit", "--ingest"), self._must("audit")))
+
+    def _require_totals(self, events: int, tokens: int) -> None:
         with closing(connect(self.clickhouse)) as clickhouse:
             totals = clickhouse.rows(_TOTALS)[0]
             stored = int(clickhouse.scalar(_STORED))
         found = self.findings
         found.expect(totals[:2] == (events, tokens), f"rollups have {totals[:2]}, sent were {(events, tokens)}")
         found.expect(stored == events, f"{stored} events are stored, {events} were sent")
-        self._must("replay", "--shadow", NAME, "--diff")
-        found.timed("audits", lambda: (self._must("audit", "--ingest"), self._must("audit")))
 
     def _die_at(self, place: str, *argv: str) -> None:
         process = self._start("dying", *argv, environment={"TAXIMETER_FAILPOINT": place})
@@ -202,8 +206,8 @@ class Proof:
             f"{' '.join(argv)} did not come to {place}: exit {process.child.exit_code}\n{process.log()[-2_000:]}",
         )
 
-    def _must(self, *argv: str) -> str:
-        process = self._start("command", *argv)
+    def _must(self, *argv: str, environment: dict[str, str] | None = None) -> str:
+        process = self._start("command", *argv, environment=environment)
         wait_until(lambda: not process.running, _patience(self._options.events))
         code = process.child.exit_code
         self.findings.expect(code == 0, f"taximeter {' '.join(argv)} ended with {code}:\n{process.log()[-3_000:]}")
