@@ -10,20 +10,15 @@ Exit 0: all held; 3: something did not. All that it starts ends with it.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import shutil
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
 
-from chaos import report, shadow_traffic
-from chaos.shadow_replay import Findings, Proof
+from chaos import shadow_traffic
+from chaos.shadow_replay import Findings, Proof, carry_out
 from taximeter_consumers.clickhouse import connect
-from taximeter_infra.stack.local_stack import LocalStack
-from taximeter_infra.stack.plan import StackPlan
 
 _SEED = 7
 # The one that comes next is the same member of the group, so it need not wait until the dead one's session is over.
@@ -81,13 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=float, default=3.0, help="seconds from kill to kill [default: 3]")
     parser.add_argument("--keep", action="store_true", help="keep servers' data and logs")
     options = parser.parse_args(argv)
-    folder = report.OUT / f".killed-{os.getpid()}"
-    with LocalStack(StackPlan.on_free_ports(folder / "servers")) as stack:
-        found = KilledLoad(stack.addresses, folder, options).run()
-    print(json.dumps({**vars(found), "holds": not found.problems}, indent=2))
-    if not (found.problems or options.keep):
-        shutil.rmtree(folder, ignore_errors=True)
-    return 3 if found.problems else 0
+    return carry_out(KilledLoad, "killed", options)
 
 
 if __name__ == "__main__":

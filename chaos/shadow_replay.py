@@ -228,6 +228,17 @@ def _patience(events: int) -> float:
     return PATIENCE_SECONDS * 2 + events / 2_000
 
 
+def carry_out(proof: type[Proof], name: str, options: argparse.Namespace) -> int:
+    """Runs a proof on servers of its own and says what it found; the exit code. Data of one that fails stay."""
+    folder = report.OUT / f".{name}-{os.getpid()}"
+    with LocalStack(StackPlan.on_free_ports(folder / "servers")) as stack:
+        found = proof(stack.addresses, folder, options).run()
+    print(json.dumps({**vars(found), "holds": not found.problems}, indent=2))
+    if not (found.problems or options.keep):
+        shutil.rmtree(folder, ignore_errors=True)
+    return 3 if found.problems else 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the proof and says what it found."""
     parser = argparse.ArgumentParser(prog="python -m chaos.shadow_replay", description=(__doc__ or "").split("\n")[0])
@@ -236,14 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the random kills [default: 1]")
     parser.add_argument("--keep", action="store_true", help="keep servers' data and logs")
     options = parser.parse_args(argv)
-    folder = report.OUT / f".shadow-{os.getpid()}"
-    with LocalStack(StackPlan.on_free_ports(folder / "servers")) as stack:
-        found = Proof(stack.addresses, folder, options).run()
-    told = {**vars(found), "holds": not found.problems}
-    print(json.dumps(told, indent=2))
-    if not (found.problems or options.keep):
-        shutil.rmtree(folder, ignore_errors=True)
-    return 3 if found.problems else 0
+    return carry_out(Proof, "shadow", options)
 
 
 if __name__ == "__main__":
