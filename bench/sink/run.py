@@ -56,8 +56,13 @@ def measure(addresses: StackAddresses, wish: Wish, say: Say) -> Findings:
     found = Findings()
     with registry.serve() as registry_url, tempfile.TemporaryDirectory(prefix="taximeter-bench-") as folder:
         file, mark = Path(folder) / "limit.avro", secrets.token_hex(3)
-        of_peers = _prepare(addresses, wish.partitions, wish.peer_events, registry_url, file, f"{mark}_peers", say)
-        backlog = _prepare(addresses, wish.partitions, wish.events, registry_url, file, mark, say)
+
+        def planned(mark: str, events: int) -> Backlog:
+            topics = filling.topics_of(addresses, f"bench.{mark}.backlog", wish.partitions)
+            return Backlog(addresses, topics, registry_url, file, filling.Expected(events, 0), mark)
+
+        of_peers = _filled(planned(f"{mark}_peers", wish.peer_events), say)
+        backlog = _filled(planned(mark, wish.events), say)
         say("a round of the sink to warm up")
         rounds.sink_round(backlog, "warm_sink")
         ways = _ways(backlog, of_peers, wish, found, say)
@@ -69,17 +74,15 @@ def measure(addresses: StackAddresses, wish: Wish, say: Say) -> Findings:
     return found
 
 
-def _prepare(  # noqa: PLR0913 - where, how much, and under which names
-    addresses: StackAddresses, partitions: int, events: int, registry_url: str, file: Path, mark: str, say: Say
-) -> Backlog:
-    """A backlog in Kafka and in the limit's file, and what must be stored of it."""
-    topics = filling.topics_of(addresses, f"bench.{mark}.backlog", partitions)
+def _filled(planned: Backlog, say: Say) -> Backlog:
+    """As many events as are planned in Kafka and in the limit's file, and what must be stored of them."""
+    addresses, topics, events = planned.addresses, planned.topics, planned.expected.events
     say(f"putting {events:,} events into Kafka")
-    filling.fill(f"bench_{mark}_fill", addresses, topics, events)
-    expected = filling.write_limit_file(file, addresses, topics.events)
+    filling.fill(f"bench_{planned.mark}_fill", addresses, topics, events)
+    expected = filling.write_limit_file(planned.file, addresses, topics.events)
     if expected.events != events:
         raise Retryable(f"{expected.events} of {events} events are in the topic")
-    backlog = Backlog(addresses, topics, registry_url, file, expected, mark)
+    backlog = replace(planned, expected=expected)
     say("a round of the limit, which all others are held against")
     return replace(backlog, expected=replace(expected, digest=rounds.limit_round(backlog, "warm_limit").digest))
 
