@@ -2,6 +2,9 @@
 
 It shares no line with the service. A hold that was granted counts as what was given; settled, as what was used;
 released, as nothing; expired, as what was given, until somebody closes it after all.
+
+A reservation may wait for facts in the service; then it is granted later than where it lies in the log. When, its
+answer tells: as long before its expiry as was asked for.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 TOKENS: Final = "total_tokens"
 _NONE: Final = Decimal(0)
+_END: Final = 2**63
 
 
 @dataclass
@@ -49,6 +53,8 @@ class Account:
     peak: Decimal = _NONE
     peak_at: int = 0
     expiries: list[tuple[int, str]] = field(default_factory=list)
+    waiting: dict[str, tuple[int, Held]] = field(default_factory=dict)
+    leases: list[tuple[int, Decimal]] = field(default_factory=list)
 
     @property
     def overshoot(self) -> Decimal:
@@ -65,6 +71,19 @@ class Account:
         self.granted += hold.given
         self.leased += hold.given if hold.kind == "lease" else 0
         heappush(self.expiries, (hold.expires_at, hold_id))
+
+    def grant_waiting(self, before: int, hold_id: str | None = None) -> None:
+        """What was granted before then after it had waited; and that hold, since somebody names it."""
+        due = sorted((at, name) for name, (at, _) in self.waiting.items() if at < before or name == hold_id)
+        for at, name in due:
+            self.add(name, self.waiting.pop(name)[1])
+            self.note(at)
+
+    def note(self, at: int) -> None:
+        """Keeps what is leased since then, and the most that was ever granted."""
+        self.leases.append((at, self.leased))
+        if self.granted > self.peak:
+            self.peak, self.peak_at = self.granted, at
 
     def change(self, hold: Held, state: str, used: Decimal = _NONE) -> None:
         """A hold changes its state."""
@@ -106,7 +125,6 @@ def recounted(commands: Sequence[Logged], answers: Mapping[str, Answer], limits:
     """`commands` in the order of their places; one account lies in one partition."""
     accounts = {f"account/{name}": Account(limit) for name, limit in limits.items()}
     shows: list[Shown] = []
-    leased: dict[str, list[tuple[int, Decimal]]] = {name: [] for name in limits}
     now: dict[int, int] = {}
     for logged in commands:
         command = logged.command
@@ -117,24 +135,30 @@ def recounted(commands: Sequence[Logged], answers: Mapping[str, Answer], limits:
         account, answer = accounts.get(root), answers.get(command.command_id)
         if account is None:
             continue
+        account.grant_waiting(logged.at, getattr(command, "hold_id", None))
         account.pass_time(now[logged.partition])
         name = root.removeprefix("account/")
         if answer is not None and isinstance(command, Show):
             held = account.sum_of("open", "expired")
             shows.append(Shown(name, logged.at, answer, account.sum_of("settled"), held, account.leased))
         elif answer is not None:
-            _apply(account, command, answer)
-            leased[name].append((logged.at, account.leased))
-            if account.granted > account.peak:
-                account.peak, account.peak_at = account.granted, logged.at
-    return Recount({name.removeprefix("account/"): one for name, one in accounts.items()}, shows, leased)
+            _apply(account, command, answer, logged.at)
+            account.note(logged.at)
+    for account in accounts.values():
+        account.grant_waiting(_END)
+    named = {name.removeprefix("account/"): one for name, one in accounts.items()}
+    return Recount(named, shows, {name: one.leases for name, one in named.items()})
 
 
-def _apply(account: Account, command: Asked, answer: Answer) -> None:
+def _apply(account: Account, command: Asked, answer: Answer, at: int) -> None:
     if isinstance(command, Reserve):
         if answer.is_granted and not command.dry_run and command.hold_id not in account.holds:
-            given = answer.amounts.get(TOKENS, _NONE)
-            account.add(command.hold_id, Held(given, command.kind, answer.expires_at))
+            hold = Held(answer.amounts.get(TOKENS, _NONE), command.kind, answer.expires_at)
+            granted_at = answer.expires_at - command.ttl_seconds * 1_000_000
+            if granted_at > at:
+                account.waiting[command.hold_id] = (granted_at, hold)
+            else:
+                account.add(command.hold_id, hold)
         return
     hold = account.holds.get(command.hold_id) if isinstance(command, Confirm | Release | Extend) else None
     if hold is None:

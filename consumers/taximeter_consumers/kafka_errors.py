@@ -30,6 +30,14 @@ FENCED: Final = frozenset(
     ]
 )
 
+# The same, and this client can do nothing more; a new one may. The broker says FENCED_INSTANCE_ID also to a client whose
+# own session has just ended: it has forgotten its name, which the broker still knows.
+ENDED: Final = {
+    "FENCED_INSTANCE_ID": "if it goes on, two processes have one instance id: give each an id of its own"
+    " (TAXIMETER_SINK_INSTANCE_ID, TAXIMETER_QUOTA_INSTANCE_ID)",
+    "_FATAL": "",
+}
+
 # The record itself is refused, by whomever and however often it is sent.
 POISON: Final = frozenset(
     [
@@ -71,7 +79,6 @@ MISCONFIGURED: Final = {
     "_UNKNOWN_TOPIC": _TOPICS,
     "TOPIC_EXCEPTION": "the topic's name is not a legal one: look at TAXIMETER_TOPIC_*",
     "_UNKNOWN_PARTITION": "look at the topic's partitions with `taximeter topics describe`",
-    "FENCED_INSTANCE_ID": "give every sink an id of its own: TAXIMETER_SINK_INSTANCE_ID",
     "INCONSISTENT_GROUP_PROTOCOL": "give the sink a group of its own: TAXIMETER_SINK_GROUP_ID",
     "INVALID_GROUP_ID": "set TAXIMETER_SINK_GROUP_ID to a name that the brokers allow",
     "INVALID_SESSION_TIMEOUT": "keep TAXIMETER_SINK_SESSION_TIMEOUT_MS within the brokers'"
@@ -146,7 +153,6 @@ PASSING: Final = frozenset(
         "_RETRY",
         "_PURGE_QUEUE",
         "_PURGE_INFLIGHT",
-        "_FATAL",
         "_INCONSISTENT",
         "_GAPLESS_GUARANTEE",
         "_MAX_POLL_EXCEEDED",
@@ -243,9 +249,15 @@ FOREIGN: Final = frozenset(
 )
 
 
+class ClientEnded(Fenced):
+    """The client is of no more use: whoever goes on opens a new one."""
+
+
 def translate(error: KafkaError) -> TaximeterError:
     """The error of ours for one of librdkafka's: Fenced, Poison, Misconfigured, else Retryable."""
     name = error.name()
+    if name in ENDED:
+        return ClientEnded(f"Kafka says {name}" + (f"; {ENDED[name]}" if ENDED[name] else ""))
     if name in FENCED:
         return Fenced(f"another process owns this work now ({name})")
     if name in POISON:

@@ -94,6 +94,12 @@ def _answer(evidence: QuotaEvidence, name: str, **changed: Any) -> QuotaEvidence
     return replace(evidence, answers={**evidence.answers, name: [answer]})
 
 
+def _granted(evidence: QuotaEvidence, after: int) -> QuotaEvidence:
+    """10 more than there is, so many microseconds after they were asked for."""
+    asked = next(one for one in evidence.commands if getattr(one.command, "command_id", "") == "r-c")
+    return _answer(evidence, "r-c", status=Status.GRANTED, expires_at=asked.at + after + 900 * SECOND, amounts=TEN)
+
+
 def _called(evidence: QuotaEvidence, **changed: Any) -> QuotaEvidence:
     return replace(evidence, callers=[replace(evidence.callers[0], **changed)])
 
@@ -119,7 +125,7 @@ def _stopped(evidence: QuotaEvidence, amount: int) -> QuotaEvidence:
 
 PLANTED: dict[str, tuple[Callable[[QuotaEvidence], QuotaEvidence], set[str]]] = {
     "granted beyond the limit": (
-        lambda one: _answer(one, "r-c", status=Status.GRANTED, expires_at=BEGAN + HOURS, amounts=TEN),
+        lambda one: _granted(one, after=0),
         {"quota_overshoot", "quota_leaks"},
     ),
     "answered in two ways": (
@@ -166,6 +172,16 @@ def test_a_planted_fault_is_found(name: str) -> None:
 def test_every_check_of_quotas_has_been_seen_red() -> None:
     """By a fault above, or by the show that is planted below."""
     assert set(CHECKS) == {check for _, red in PLANTED.values() for check in red} | {"quota_shows"}
+
+
+@pytest.mark.parametrize(("after", "is_red"), [(0, True), (3 * SECOND // 4, True), (SECOND, False)])
+def test_what_waited_counts_from_when_it_was_granted(after: int, is_red: bool) -> None:
+    """Where it lies in the log there is no room for it; there is from the release on, a second later."""
+    evidence = quotas()
+    asked, released = evidence.commands[3], evidence.commands[7]
+    assert isinstance(released.command, Release)
+    assert asked.at + SECOND == released.at
+    assert (_granted(evidence, after).recount.accounts["acme"].overshoot > 0) == is_red
 
 
 def test_what_was_leased_may_be_used_without_the_service() -> None:

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from taximeter_consumers import kafka_errors
-from taximeter_consumers.kafka_errors import translate
+from taximeter_consumers.kafka_errors import ClientEnded, translate
 from taximeter_schemas.errors import Fenced, Misconfigured, Poison, Retryable, TaximeterError
 
 _KNOWN = {name: code for name, code in vars(KafkaError).items() if isinstance(code, int)}
@@ -16,6 +16,7 @@ def test_every_error_of_the_client_is_in_exactly_one_table() -> None:
     """A new version of the client that brings an error must be thought about: put it into a table."""
     tables = (
         kafka_errors.FENCED,
+        frozenset(kafka_errors.ENDED),
         kafka_errors.POISON,
         frozenset(kafka_errors.MISCONFIGURED),
         frozenset(kafka_errors.HINTS),
@@ -35,6 +36,8 @@ def test_an_error_tells_the_name_that_the_tables_use() -> None:
     [
         ("ILLEGAL_GENERATION", Fenced),
         ("_ASSIGNMENT_LOST", Fenced),
+        ("FENCED_INSTANCE_ID", ClientEnded),
+        ("_FATAL", ClientEnded),
         ("_TRANSPORT", Retryable),
         ("_ALL_BROKERS_DOWN", Retryable),
         ("REBALANCE_IN_PROGRESS", Retryable),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.query import QueryResult
 
     from taximeter_schemas.settings import ClickHouseSettings
 
 Settings = Mapping[str, Any]
+# An answer that is sent when it is whole lies in a file until then, but for its first so many bytes; where nothing is
+# said, from its first byte on. What a full disk does not take of that file is missing in the answer, without a word.
+IN_MEMORY: Final = {"buffer_size": 16 * 2**20}
 
 
 class ClickHouse:
@@ -43,14 +47,13 @@ class ClickHouse:
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query as tuples. Parameters are bound by the server: `{name:Type}` in the SQL."""
         with _translated():
-            answer = self._client.query(sql, parameters=dict(parameters or {}))
-            return [tuple(row) for row in answer.result_rows]
+            return _rows(self._client.query(sql, parameters=dict(parameters or {}), settings=IN_MEMORY))
 
     def records(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries, keys in the order of the columns."""
         with _translated():
-            answer = self._client.query(sql, parameters=dict(parameters or {}))
-            return [dict(zip(answer.column_names, row, strict=True)) for row in answer.result_rows]
+            answer = self._client.query(sql, parameters=dict(parameters or {}), settings=IN_MEMORY)
+            return [dict(zip(answer.column_names, row, strict=True)) for row in _rows(answer)]
 
     def scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """The first column of the first row. Raises Retryable where there is none, as on a table in trouble."""
@@ -79,8 +82,7 @@ class ClickHouse:
         May raise Poison."""
         with _translated(data=True):
             sent = ExternalData(file_name=table, data=data, fmt="Avro", structure=structure)
-            answer = self._client.query(sql, external_data=sent, settings=dict(settings or {}))
-            return [tuple(row) for row in answer.result_rows]
+            return _rows(self._client.query(sql, external_data=sent, settings={**IN_MEMORY, **(settings or {})}))
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Inserts a few rows; the sink's bulk path is `execute_with_data`."""
@@ -115,6 +117,15 @@ class ClickHouse:
     def close(self) -> None:
         """Closes the connection's sockets."""
         self._client.close()
+
+
+def _rows(answer: QueryResult) -> list[tuple[Any, ...]]:
+    """The rows of an answer. Raises Retryable where there are fewer than the server says that it has found."""
+    rows = [tuple(row) for row in answer.result_rows]
+    found = int((answer.summary or {}).get("result_rows", 0))
+    if len(rows) < found:
+        raise Retryable(f"ClickHouse sent {len(rows)} rows of {found}; its disk may be full")
+    return rows
 
 
 class _Body(bytes):

@@ -20,8 +20,9 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from taximeter_consumers.clickhouse.connection import IN_MEMORY
 from taximeter_consumers.clickhouse.errors import code_of, translate
-from taximeter_schemas.errors import Denied, Misconfigured
+from taximeter_schemas.errors import Denied, Misconfigured, Retryable
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -66,7 +67,9 @@ def ask(settings: ClickHouseSettings, sql: str, limit: int | None = None) -> Ite
         with _told():
             stream = client.raw_stream(statement, settings=_options(client, limit), fmt=_FORMAT)
             lines = _lines(stream)
-            names, types = next(lines, []), next(lines, [])
+            names, types = next(lines, None), next(lines, None)
+            if names is None or types is None:
+                raise Retryable("ClickHouse sent no answer to the query; its disk may be full")
         yield Answer(names, types, lines)
         if isinstance(stream, io.IOBase):
             stream.close()
@@ -140,7 +143,7 @@ def _options(client: Client, limit: int | None) -> dict[str, Any]:
     known = client.server_settings.get("readonly")
     level = "0" if known is None else str(known.value)
     # The answer starts when the query has succeeded, so an error never stands in the middle of rows.
-    options: dict[str, Any] = {"wait_end_of_query": 1}
+    options: dict[str, Any] = {"wait_end_of_query": 1, **IN_MEMORY}
     if level == "1":
         return options
     options |= {

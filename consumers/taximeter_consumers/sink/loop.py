@@ -18,6 +18,7 @@ import structlog
 from confluent_kafka import Message
 
 from taximeter_consumers import failpoints
+from taximeter_consumers.kafka_errors import ClientEnded
 from taximeter_consumers.sink.garbage import Sweeper
 from taximeter_consumers.sink.group import LogGone
 from taximeter_consumers.sink.workbench import Workbench
@@ -203,7 +204,8 @@ class Loop:
         except Fenced as error:
             # In a rebalance the group may be a generation ahead for a moment. Longer, and it went on without us.
             self._fenced_since = self._fenced_since or time.monotonic()
-            if time.monotonic() - self._fenced_since > self._settings.session_timeout_ms / 1000:
+            for_long = time.monotonic() - self._fenced_since > self._settings.session_timeout_ms / 1000
+            if for_long or isinstance(error, ClientEnded):
                 raise
             _log.warning("commit not taken yet", error=str(error))
             return

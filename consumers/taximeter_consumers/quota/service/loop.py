@@ -17,6 +17,7 @@ import structlog
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from taximeter_consumers import failpoints
+from taximeter_consumers.kafka_errors import ClientEnded
 from taximeter_consumers.quota.machine.effects import AskQuote, Load, Raise, Reply
 from taximeter_consumers.quota.service.checkpoint import Checkpoint, Outcome, Part
 from taximeter_consumers.quota.service.loads import Wanted
@@ -211,7 +212,8 @@ class Loop:
         if isinstance(failure, Fenced):
             # In a rebalance the group may be a generation ahead for a moment. Longer, and it went on without us.
             self._fenced_since = self._fenced_since or time.monotonic()
-            if time.monotonic() - self._fenced_since > self._settings.session_timeout_ms / 1000:
+            for_long = time.monotonic() - self._fenced_since > self._settings.session_timeout_ms / 1000
+            if for_long or isinstance(failure, ClientEnded):
                 raise failure
         _log.warning("checkpoint rolled back, trying again", error=str(failure))
 
