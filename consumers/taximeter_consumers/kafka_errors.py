@@ -30,8 +30,8 @@ FENCED: Final = frozenset(
     ]
 )
 
-# The same, and this client can do nothing more; a new one may. The broker says FENCED_INSTANCE_ID also to a client whose
-# own session has just ended: it has forgotten its name, which the broker still knows.
+# The same, and this client can do nothing more; a new one may. The broker says FENCED_INSTANCE_ID also to a client
+# whose own session has just ended: it has forgotten its name, which the broker still knows.
 ENDED: Final = {
     "FENCED_INSTANCE_ID": "if it goes on, two processes have one instance id: give each an id of its own"
     " (TAXIMETER_SINK_INSTANCE_ID, TAXIMETER_QUOTA_INSTANCE_ID)",

@@ -79,12 +79,12 @@ def test_a_bundle_is_due_by_age_or_when_it_is_full() -> None:
     assert not POLICY.due([*lone, Held(1, 98, 9_989, since=10.0)], now=10.0, behind=0)
 
 
-@given(st.floats(0.1, 1_000), st.lists(st.floats(0.01, 1), min_size=1, max_size=20))
-def test_all_sinks_together_keep_the_rate_of_parts(rate: float, weights: list[float]) -> None:
-    """A bundle makes two parts; sinks whose shares make up the topic make no more than the rate together."""
+@given(st.floats(0.1, 1_000), st.lists(st.floats(0.01, 1), min_size=1, max_size=20), st.floats(2, 100))
+def test_all_sinks_together_keep_the_rate_of_parts(rate: float, weights: list[float], parts: float) -> None:
+    """However many parts a bundle makes; sinks whose shares make up the topic make no more than the rate together."""
     policy = CutPolicy(1, 1, 0.05, 1.0, rate)
     shares = [weight / sum(weights) for weight in weights]
-    assert sum(2 / policy.interval(share) for share in shares) == pytest.approx(rate)
+    assert sum(parts / policy.interval(share, parts) for share in shares) == pytest.approx(rate)
 
 
 @settings(deadline=None)

@@ -8,6 +8,7 @@ large, and the number of parts a second depends on neither the load nor the numb
 from __future__ import annotations
 
 import hashlib
+from array import array
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from taximeter_consumers.sink.batch import Batch
     from taximeter_consumers.sink.intent import Intent
-
-# An INSERT of a bundle makes one part of events and one of the ledger.
-_PARTS_OF_A_BUNDLE = 2
 
 
 class Place(NamedTuple):
@@ -62,7 +60,15 @@ class Bundle:
     def identity(self) -> str:
         """Coordinates and content of all batches, hashed: equal for equal content, by whomever it was cut."""
         named = [f"{batch.partition}/{batch.first}-{batch.last}/{batch.content_hash}" for batch in self.batches]
-        return hashlib.blake2b(",".join(named).encode(), digest_size=16).hexdigest()
+        return _hashed(",".join(named).encode())
+
+    def token(self, schema_id: int, indices: Sequence[int] | None) -> str:
+        """The deduplication token of a block of its records of one schema: all, or those at `indices` of `values`.
+
+        The engine drops a block under a token that it has seen, whatever the block holds, so the token says the
+        content."""
+        chosen = "all" if indices is None else _hashed(array("I", indices).tobytes())
+        return f"{self.batches[0].topic}/{self.identity}/{schema_id}/{chosen}"
 
     def place(self, index: int) -> Place:
         """Which record stands at `index` of `values`. Raises IndexError."""
@@ -101,9 +107,10 @@ class CutPolicy:
     patient_seconds: float
     parts_per_second: float
 
-    def interval(self, share: float) -> float:
-        """Seconds between two bundles of a sink that owns `share` (0 to 1) of the topic's partitions."""
-        return _PARTS_OF_A_BUNDLE / (self.parts_per_second * share)
+    def interval(self, share: float, parts: float) -> float:
+        """Seconds between two bundles, of so many `parts` each, of a sink that owns `share` (0 to 1) of the topic's
+        partitions."""
+        return parts / (self.parts_per_second * share)
 
     def due(self, held: Sequence[Held], now: float, *, behind: int) -> bool:
         """Whether what is held is to be cut; `behind` records lie in Kafka that have not been read."""
@@ -133,6 +140,10 @@ class CutPolicy:
             if records <= 0 or size <= 0 or len(given) == MOST_SLICES:
                 break
         return given
+
+
+def _hashed(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def aligned(first: int, records: int, width: int) -> int:

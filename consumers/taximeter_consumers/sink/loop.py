@@ -58,7 +58,8 @@ class Loop:
         self._writers = writers
         self._settings = settings
         self._counters = counters
-        self._bench = Workbench(settings.cut_policy, settings.bundles_in_flight, identity.log)
+        parts = writers.parts_of_a_bundle
+        self._bench = Workbench(settings.cut_policy, settings.bundles_in_flight, identity.log, parts)
         self._announced: list[Bundle] = []
         self._moved: set[int] = set()
         self._sweeper = Sweeper(time.monotonic())

@@ -12,8 +12,6 @@ coordinates; the ledger's row replaces itself. Nothing here waits or retries: Re
 
 from __future__ import annotations
 
-import hashlib
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +25,7 @@ from taximeter_consumers.sink.block import BlockWriter, Stretch
 from taximeter_consumers.sink.columns import SchemaColumns
 from taximeter_consumers.sink.dead_letters import DeadLetter
 from taximeter_consumers.sink.guards import REASONS
+from taximeter_consumers.sink.parts import PartsMade
 from taximeter_consumers.sink.walk import Walk, walk_of
 from taximeter_schemas import frame
 from taximeter_schemas.errors import Poison
@@ -110,6 +109,7 @@ class Store:
         self._registry = registry
         self._dead_letters = dead_letters
         self._ledger = ledger
+        self.parts = PartsMade(clickhouse)
         self._readers: dict[int, _Reader] = {}
         # What was found in a partition last time, so that the next bundle is not sent in vain.
         self._suspects: dict[tuple[str, int], frozenset[sift.Step]] = {}
@@ -119,6 +119,7 @@ class Store:
         """Stores what is good of a bundle for good, and returns what is bad of each batch that has any.
 
         Raises Retryable or Misconfigured, never Poison."""
+        self.parts.began()
         if bundle.torn:
             bad = self._insert_all(bundle, _TRIAL)
             if not self._lacks_rows(bundle, bad):
@@ -146,6 +147,8 @@ class Store:
         failpoints.reached("sink.after_dead_letters")
         self._ledger.enter(batches, [len(bad.get(batch, {})) for batch in batches])
         failpoints.reached("sink.after_ledger")
+        self.parts.entered()
+        self.parts.look()
 
     def _lacks_rows(self, bundle: Bundle, bad: Mapping[int, Poison]) -> bool:
         """Whether storage has fewer records of the bundle than were inserted; one that lies there twice counts once.
@@ -223,7 +226,7 @@ class Store:
             indices = None
         settings: dict[str, int | str] = {**_ONE_BLOCK, "insert_deduplicate": int(target.recognise)}
         if target.recognise:
-            settings["insert_deduplication_token"] = _token(bundle, schema_id, indices)
+            settings["insert_deduplication_token"] = bundle.token(schema_id, indices)
         self._clickhouse.execute_with_data(
             reader.columns.insert(target.table),
             reader.blocks.block(_stretches(bundle, indices)),
@@ -234,6 +237,8 @@ class Store:
             },
             settings=settings,
         )
+        if target is not _TRIAL:
+            self.parts.inserted()
 
     def _reader(self, schema_id: int) -> _Reader:
         reader = self._readers.get(schema_id)
@@ -287,12 +292,3 @@ def _by_batch(bundle: Bundle, bad: Mapping[int, Poison]) -> Mapping[Batch, Bad]:
         batch, record = bundle.place(index)
         found.setdefault(bundle.batches[batch], {})[record] = poison
     return found
-
-
-def _token(bundle: Bundle, schema_id: int, indices: Sequence[int] | None) -> str:
-    """The deduplication token of a block: the bundle, and which of its records are in it.
-
-    The engine drops a block under a token that it has seen, whatever the block holds, so the token says the content.
-    """
-    chosen = "all" if indices is None else hashlib.blake2b(array("I", indices).tobytes(), digest_size=16).hexdigest()
-    return f"{bundle.batches[0].topic}/{bundle.identity}/{schema_id}/{chosen}"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from taximeter_consumers.sink.bundle import Bundle, CutPolicy, aligned
 from taximeter_consumers.sink.intent import to_metadata
+from taximeter_consumers.sink.parts import USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from taximeter_consumers.sink.batch import Batch
     from taximeter_consumers.sink.intent import Intent
@@ -25,8 +26,11 @@ class Workbench:
     one batch of one partition that begins at a multiple of it, so that mostly the same batches are cut again.
     """
 
-    def __init__(self, policy: CutPolicy, most_in_flight: int, log: str) -> None:
+    def __init__(
+        self, policy: CutPolicy, most_in_flight: int, log: str, parts_of_a_bundle: Callable[[], float] = lambda: USUAL
+    ) -> None:
         self.aligned_rows: int | None = None
+        self._parts_of_a_bundle = parts_of_a_bundle
         self._policy = policy
         self._most_in_flight = most_in_flight
         self._log = log
@@ -75,7 +79,8 @@ class Workbench:
         A partition gives no more while it has as many batches in flight as bundles may be: metadata has its bound."""
         free = (partition for partition in partitions.values() if len(partition.in_flight) < self._most_in_flight)
         held = [one for partition in free if (one := partition.held()) is not None]
-        if not held or (now - self._cut_at < self._policy.interval(share) and not all_of_it):
+        interval = self._policy.interval(share, self._parts_of_a_bundle())
+        if not held or (now - self._cut_at < interval and not all_of_it):
             return None
         # While ClickHouse has nothing to do, nothing is gained by waiting for a larger bundle.
         behind = unread if self._open else 0

@@ -104,6 +104,10 @@ class Writers:
         self._wanted.update(dict.fromkeys(bundle.batches, bundle))
         self._todo.put(_Job(bundle, bundle))
 
+    def parts_of_a_bundle(self) -> float:
+        """How many parts ClickHouse makes of a bundle, lately."""
+        return self._store.parts.of_a_bundle()
+
     def finished(self, timeout_seconds: float = 0.0) -> list[Finished]:
         """What has ended since the last call; waits up to the timeout for the first."""
         ended: list[Finished] = []
