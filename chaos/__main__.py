@@ -108,7 +108,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
     chosen = [known[name] for name in options.fault or known]
     if options.group:
         chosen = [fault for fault in chosen if fault.group == options.group]
-    first, count = (options.seed, 1) if options.seed is not None else (1, options.seeds)
+    first, count = (options.seed, 1) if options.seed is not None else (options.first, options.seeds)
     if options.long and options.seed is None:
         count = -(-_LONG_RUNS // len(chosen))
     altered = {"sink_command": command(options.mutation)} if options.mutation else {}
@@ -123,7 +123,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fault", action="append", metavar="NAME", help="this fault only; may be given again")
     groups = sorted({fault.group for fault in all_faults().values()})
     parser.add_argument("--group", choices=groups, help="the faults of this group only")
-    parser.add_argument("--seeds", type=int, default=1, help="so many seeds of each fault, from 1 on [default: 1]")
+    parser.add_argument("--seeds", type=int, default=1, help="so many seeds of each fault [default: 1]")
+    parser.add_argument("--first", type=int, default=1, help="the first of them, to go on with a run [default: 1]")
     parser.add_argument("--seed", type=int, help="this seed only")
     parser.add_argument("--long", action="store_true", help="longer runs; without --seed 1,000 of them in all")
     parser.add_argument("--list", action="store_true", help="list the faults and end")

@@ -17,13 +17,17 @@ from chaos.truth import expected_rows
 from taximeter_schemas.quota.answers import Answer, Standing, Status
 
 _NONE: Final = Decimal(0)
+_END: Final = 2**63
 
 
 def no_overshoot(quotas: QuotaEvidence, _: Evidence) -> Iterable[str]:
-    """At no moment of the log more was granted, open and settled, than there is."""
+    """At no moment of the log more was granted, open and settled, than there is, and what limits that fail open let
+    pass until then while nobody decided: a gate settles that with its lease."""
     for name, account in quotas.recount.accounts.items():
-        if account.overshoot:
-            yield f"{name} was granted {account.peak} of {account.limit} at {account.peak_at}"
+        opened = _opened(quotas, name, until=account.peak_at)
+        if account.overshoot > opened:
+            let_pass = f", and {opened} let through by policy," if opened else ""
+            yield f"{name} was granted {account.peak} of {account.limit}{let_pass} at {account.peak_at}"
 
 
 def every_caller_was_told(quotas: QuotaEvidence, _: Evidence) -> Iterable[str]:
@@ -136,7 +140,7 @@ def within_the_bound(quotas: QuotaEvidence, _: Evidence) -> Iterable[str]:
     over all, no more than the limit and that."""
     for name, account in quotas.recount.accounts.items():
         uses = [use for one in quotas.callers if one.account == name for use in one.uses]
-        opened = sum((use.amount for use in uses if use.opened), _NONE)
+        opened = _opened(quotas, name, until=_END)
         for stop in quotas.notes.stops:
             bound = leased_at(quotas, name, stop.since)
             during = sum((u.amount for u in uses if stop.since < u.at < stop.until and not u.opened), _NONE)
@@ -171,6 +175,12 @@ def standing_of(answer: Answer) -> Standing | None:
     if answer.status is not Status.SHOWN:
         return None
     return next((one for one in answer.standings if one.meter == TOKENS and one.level.startswith("account/")), None)
+
+
+def _opened(quotas: QuotaEvidence, account: str, until: int) -> Decimal:
+    """What limits that fail open let pass of an account."""
+    uses = [use for one in quotas.callers if one.account == account for use in one.uses]
+    return sum((use.amount for use in uses if use.opened and use.at <= until), _NONE)
 
 
 def used_by_account(evidence: Evidence) -> Mapping[str, Mapping[str, Any]]:

@@ -184,6 +184,16 @@ def test_what_waited_counts_from_when_it_was_granted(after: int, is_red: bool) -
     assert (_granted(evidence, after).recount.accounts["acme"].overshoot > 0) == is_red
 
 
+@pytest.mark.parametrize(("opened", "is_red"), [(0, True), (9, True), (10, False)])
+def test_what_policy_let_pass_may_be_settled_beyond_the_limit(opened: int, is_red: bool) -> None:
+    """To the last token."""
+    evidence = _granted(quotas(), after=0)
+    at = evidence.recount.accounts["acme"].peak_at
+    uses = [Use("b", Decimal(opened), at, opened=True), Use("b", Decimal(99), at + 1, opened=True)]
+    found = judged(_called(evidence, uses=uses, counters=None))
+    assert ("quota_overshoot" in found) == is_red
+
+
 def test_what_was_leased_may_be_used_without_the_service() -> None:
     """The bound is what all gates held when it was stopped, to the last token."""
     assert "quota_bound" not in judged(_stopped(quotas(), 40))

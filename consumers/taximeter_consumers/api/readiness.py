@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 _STORED: Final = """
 SELECT if(count() = 0, -1, (toUnixTimestamp64Micro(now64(6)) - toUnixTimestamp64Micro(max(stored_at))) / 1e6)
-FROM stored_ingest_batches
+FROM stored_ingest_batches WHERE stored_at > now64(6) - INTERVAL {hours:UInt32} HOUR
 """
+# What was stored lately is found at once; only where there is nothing, the whole ledger is looked through.
+_LATELY_HOURS: Final = 1
+_EVER_HOURS: Final = 24 * 365 * 50
 BELIEVED_SECONDS: Final = 2.0
 
 
@@ -128,11 +131,10 @@ class Readiness:
         facts = Facts(has_kafka=self._sink is not None)
         try:
             clickhouse = self._reads.get()
-            stored = float(clickhouse.scalar(_STORED))
+            looks = (float(clickhouse.scalar(_STORED, {"hours": hours})) for hours in (_LATELY_HOURS, _EVER_HOURS))
+            stored = next((seconds for seconds in looks if seconds >= 0), None)
             lag = rollup_lag_seconds(clickhouse)
-            facts = replace(
-                facts, clickhouse=True, rollup_lag_seconds=lag, last_stored_seconds=stored if stored >= 0 else None
-            )
+            facts = replace(facts, clickhouse=True, rollup_lag_seconds=lag, last_stored_seconds=stored)
         except TaximeterError:
             pass
         try:

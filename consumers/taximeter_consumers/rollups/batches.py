@@ -4,6 +4,9 @@ The ledger is looked at from an hour before the newest recorded batch on, so tha
 the ledger is, and a batch that shows up late (a slow commit, two clocks) is still found. While the newest one is in the
 future, which a clock that was set back leaves behind, the whole ledger is looked at. Oldest first and bounded, so
 that a backlog is worked off in equal steps.
+
+Copies of a batch (it was stored, and its sink died before the commit) have one id and are put together by it: with
+FINAL the engine would merge, and so read, the whole ledger for each look.
 """
 
 from __future__ import annotations
@@ -27,14 +30,20 @@ AND batch_id NOT IN (
     ) - INTERVAL {late:UInt32} SECOND
 )
 """
-PENDING: Final = "FROM ingest_batches" + NOT_ROLLED_UP
-_ROW: Final = "SELECT batch_id, toUnixTimestamp64Micro(stored_at), toUnixTimestamp64Milli(arrived_at), records "
-_OLDEST_FIRST: Final = " ORDER BY stored_at, batch_id LIMIT {limit:UInt32}"
-_NEW: Final = _ROW + PENDING + _OLDEST_FIRST
-_FIRST_PENDING: Final = "SELECT count(), toUnixTimestamp64Milli(min(arrived_at)) " + PENDING
+_LEDGER: Final = " FROM stored_ingest_batches "
+_ROW: Final = (
+    "SELECT batch_id, toUnixTimestamp64Micro(max(stored_at)) AS newest,"
+    " toUnixTimestamp64Milli(any(arrived_at)), any(records)" + _LEDGER
+)
+_OLDEST_FIRST: Final = " GROUP BY batch_id ORDER BY newest, batch_id LIMIT {limit:UInt32}"
+_NEW: Final = _ROW + NOT_ROLLED_UP + _OLDEST_FIRST
+_FIRST_PENDING: Final = "SELECT count(), toUnixTimestamp64Milli(min(arrived_at))" + _LEDGER + NOT_ROLLED_UP
 _AFTER: Final = (
     _ROW
-    + "FROM ingest_batches WHERE (toUnixTimestamp64Micro(stored_at), batch_id) > ({stored_at:Int64}, {batch_id:UInt64})"
+    + """
+WHERE stored_at >= fromUnixTimestamp64Micro({stored_at:Int64}, 'UTC')
+    AND (toUnixTimestamp64Micro(stored_at), batch_id) > ({stored_at:Int64}, {batch_id:UInt64})
+"""
     + _OLDEST_FIRST
 )
 
@@ -115,7 +124,7 @@ def new_batches(clickhouse: ClickHouse, bounds: Bounds) -> Batches | None:
 
 def batches_after(clickhouse: ClickHouse, last: Batch | None, bounds: Bounds) -> Batches | None:
     """The batches of the whole ledger that follow `last` (from the start on: None), rolled up or not."""
-    after = {"stored_at": last.stored_at if last else -1, "batch_id": last.batch_id if last else 0}
+    after = {"stored_at": last.stored_at if last else 0, "batch_id": last.batch_id if last else 0}
     found = clickhouse.rows(_AFTER, {**after, "limit": bounds.batches})
     return within([Batch(*row) for row in found], bounds)
 

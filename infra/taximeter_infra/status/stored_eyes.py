@@ -38,8 +38,9 @@ GROUP BY kafka_partition
 """
 _EVER: Final = "SELECT count() FROM (SELECT 1 FROM stored_ingest_batches WHERE kafka_topic = {topic:String} LIMIT 1)"
 _TICKED: Final = """
-SELECT max(tick), (toUnixTimestamp64Micro(now64(6)) - max(tick)) / 1e6, argMax(batch_id, tick)
+SELECT max(tick), (toUnixTimestamp64Micro(now64(6)) - max(tick)) / 1e6, any(batch_id)
 FROM stored_rolled_up_batches
+WHERE tick = (SELECT max(tick) FROM stored_rolled_up_batches)
 """
 _ARRIVED: Final = (
     "SELECT toUnixTimestamp64Milli(arrived_at) FROM stored_ingest_batches WHERE batch_id = {id:UInt64} LIMIT 1"
