@@ -154,7 +154,7 @@ class _Reading:
                 ended = True
             else:
                 failure = translate(error)
-                if error.fatal() or isinstance(failure, Misconfigured):
+                if error.fatal() or isinstance(failure, Misconfigured | Fenced):
                     raise failure
         return None if ended else taken
 

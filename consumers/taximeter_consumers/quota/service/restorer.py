@@ -43,7 +43,7 @@ class Restorer:
                 self._gone.pop(number).set()
 
     def finished(self) -> list[Restored]:
-        """What was taken over since the last time. Raises what went wrong: Retryable or Misconfigured."""
+        """What was taken over since the last time. Raises what went wrong: Retryable, Fenced or Misconfigured."""
         found = []
         while not self._done.empty():
             gone, outcome = self._done.get_nowait()
@@ -63,7 +63,9 @@ class Restorer:
     def _restore(self, number: int, gone: threading.Event) -> None:
         try:
             self._done.put((gone, restore(self._site, number, gone.is_set)))
-        except Fenced:
-            return
+        except Fenced as error:
+            # Of a partition that is gone nobody wants to hear; else the reader itself came to an end.
+            if not gone.is_set():
+                self._done.put((gone, error))
         except Exception as error:  # noqa: BLE001 - comes out of `finished`
             self._done.put((gone, error))
