@@ -1,4 +1,5 @@
-"""`python -m bench.rollup`: a tick that touches a thousand runs, over a few stored events and over many."""
+"""`python -m bench.rollup`: a tick that touches a thousand runs, over a few stored events and over many; and what a
+tick asks of the ledger, over a short one and a long one."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from itertools import product
 
 from bench.command import Stage, carry_out
 from bench.harness import Report, Sample, pair_ratios
+from bench.rollup import ledgers
 from bench.rollup.history import EVENTS_OF_ACCOUNT, fill
 from bench.rollup.ticks import ACCOUNTS, Ticker
 from bench.sites import open_site
@@ -17,6 +19,9 @@ from taximeter_schemas.settings import TopicSettings
 
 SMALL, LARGE, ROUNDS = 1_000_000, 50_000_000, 15
 _QUICK = (1_000_000, 2_000_000, 3)
+# A tick looks an hour back, which is 205,000 batches here: both ledgers are longer.
+LEDGERS = {"short": 300_000, "long": 10_000_000}
+_QUICK_LEDGERS = {"short": 300_000, "long": 600_000}
 _LEAST = ACCOUNTS * EVENTS_OF_ACCOUNT
 
 
@@ -42,12 +47,30 @@ def measure(stage: Stage, options: argparse.Namespace) -> Report:
             for scattered, (name, ticker) in product((False, True), tickers.items()):
                 taken = ticker.touch_and_tick(scattered=scattered)
                 found.setdefault(f"{'scattered' if scattered else 'latest'}_{name}", []).append(taken)
+    found |= _looks(stage, options)
     ratios = {
         "tick_50m_vs_1m": pair_ratios(found["latest_large"], found["latest_small"]),
         "tick_scattered_50m_vs_1m": pair_ratios(found["scattered_large"], found["scattered_small"]),
+        "look_10m_vs_300k": pair_ratios(found["look_long"], found["look_short"]),
     }
     samples = {name: Sample("ms/tick", tuple(values)) for name, values in found.items()}
     return Report("rollup", stage.host, stage.versions, command(options), samples, ratios)
+
+
+def _looks(stage: Stage, options: argparse.Namespace) -> dict[str, list[float]]:
+    """What a tick asks of both ledgers, in turns."""
+    found: dict[str, list[float]] = {}
+    with ExitStack() as held:
+        lookers = {}
+        for name, batches in (_QUICK_LEDGERS if options.quick else LEDGERS).items():
+            stage.say(f"a ledger of {batches:,} batches")
+            site = held.enter_context(open_site(f"bench_ledger_{name}", stage.addresses, TopicSettings()))
+            lookers[name] = ledgers.fill(site.clickhouse, batches)
+        for looker in lookers.values():
+            looker.look()
+        for _, (name, looker) in product(range(options.rounds), lookers.items()):
+            found.setdefault(f"look_{name}", []).append(looker.look())
+    return found
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
