@@ -28,8 +28,9 @@ class Line:
 
     `cut`: what is open is reset, what comes is refused. `half_open`: connections are accepted and what is sent is
     swallowed, with never an answer; those that lost bytes so are reset when the line is mended, as no answer would fit.
-    `loses`: the answer to a request that holds these bytes is dropped once the server gives it, and the connection is
-    reset; from then on the line is as `afterwards`. Delay and rate hold for each direction of each connection.
+    `loses`: the answer to a request that holds these bytes, if it begins with `answering`, is dropped once the server
+    gives it, and the connection is reset; from then on the line is as `afterwards`. Delay and rate hold for each
+    direction of each connection.
     """
 
     delay_seconds: float = 0.0
@@ -37,6 +38,7 @@ class Line:
     cut: bool = False
     half_open: bool = False
     loses: bytes | None = None
+    answering: bytes = b""
     afterwards: Line | None = None
 
 
@@ -203,7 +205,7 @@ class Proxy:
                 connection.note_request(data)
             else:
                 connection.answered = True
-                if self._loses(connection):
+                if self._loses(connection, data):
                     connection.reset()
                     return
                 for tap in self.taps:
@@ -214,9 +216,9 @@ class Proxy:
                 connection.reset()
                 raise
 
-    def _loses(self, connection: _Connection) -> bool:
+    def _loses(self, connection: _Connection, answer: bytes) -> bool:
         line = self._line
-        if line.loses is None or line.loses not in connection.asked:
+        if line.loses is None or line.loses not in connection.asked or not answer.startswith(line.answering):
             return False
         self.lost += 1
         self._become(line.afterwards or line)

@@ -14,6 +14,8 @@ from chaos.world import World
 EVENTS = b"INSERT+INTO+stored_events"
 """What stands in the request of an INSERT of events, and in no other."""
 LEDGER = b"INSERT INTO stored_ingest_batches"
+DONE = b"HTTP/1.1 200"
+"""How the answer begins that ClickHouse has done what was asked. It refuses an INSERT of which a record is bad."""
 _WINDOW = 2
 _SECONDS = 4.0
 
@@ -25,7 +27,7 @@ def reply_lost(world: World, rng: Random) -> None:
     for asked in (EVENTS, *(rng.choice((EVENTS, LEDGER)) for _ in range(6 if world.long else 2))):
         world.await_stored(world.stored() + rng.randrange(1, 400))
         lost = line.lost
-        line.set(Line(loses=asked, afterwards=PASS))
+        line.set(Line(loses=asked, answering=DONE, afterwards=PASS))
         world.await_condition(lambda lost=lost: line.lost > lost, "an answer to be lost")  # type: ignore[misc]  # bound now
         world.injected.append(f"the answer to {asked.decode().replace('+', ' ')} lost")
     world.await_stored(world.stored() + 1)
@@ -81,7 +83,7 @@ def away_past_window(world: World, rng: Random) -> None:
     other = world.start_sink(instance="sink-2")
     world.await_said(other, "partitions assigned")
     world.await_stored(world.stored() + rng.randrange(1, 300))
-    line.set(Line(loses=EVENTS, afterwards=CUT))
+    line.set(Line(loses=EVENTS, answering=DONE, afterwards=CUT))
     world.await_condition(lambda: line.lost > 0, "an answer to be lost")
     # An insert may make a part in each of two months, and each counts.
     goal = _batches(world) + 2 * _WINDOW + 2

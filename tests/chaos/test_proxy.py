@@ -135,6 +135,16 @@ def test_an_answer_is_lost_after_the_request_was_delivered_whole(proxy: Proxy, s
         assert answered(again, b"an INSERT") == b"an INSERT"
 
 
+def test_only_an_answer_that_begins_so_is_lost(proxy: Proxy) -> None:
+    """A refusal comes through."""
+    with client_of(proxy) as client:
+        proxy.set(Line(loses=b"INSERT", answering=b"done", afterwards=PASS))
+        assert answered(client, b"refused: INSERT") == b"refused: INSERT"
+        assert proxy.lost == 0
+        assert answered(client, b"done: INSERT") == b""
+    assert proxy.lost == 1
+
+
 def test_a_lost_answer_may_cut_the_line(proxy: Proxy) -> None:
     """`afterwards` holds for every connection, those that are open too."""
     with client_of(proxy) as client, client_of(proxy) as other:
