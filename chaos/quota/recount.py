@@ -153,12 +153,12 @@ def recounted(commands: Sequence[Logged], answers: Mapping[str, Answer], limits:
 def _apply(account: Account, command: Asked, answer: Answer, at: int) -> None:
     if isinstance(command, Reserve):
         if answer.is_granted and not command.dry_run and command.hold_id not in account.holds:
-            hold = Held(answer.amounts.get(TOKENS, _NONE), command.kind, answer.expires_at)
+            granted = Held(answer.amounts.get(TOKENS, _NONE), command.kind, answer.expires_at)
             granted_at = answer.expires_at - command.ttl_seconds * 1_000_000
             if granted_at > at:
-                account.waiting[command.hold_id] = (granted_at, hold)
+                account.waiting[command.hold_id] = (granted_at, granted)
             else:
-                account.add(command.hold_id, hold)
+                account.add(command.hold_id, granted)
         return
     hold = account.holds.get(command.hold_id) if isinstance(command, Confirm | Release | Extend) else None
     if hold is None:
