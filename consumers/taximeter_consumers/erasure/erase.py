@@ -52,6 +52,7 @@ GROUP BY digest, account_id
 """
 # On a cluster: until every replica of the shard has done it.
 _WAITING: Final = {"mutations_sync": 2}
+_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,15 @@ def _change(clickhouse: ClickHouse, place: Place, erasure: Erasure, say: Say) ->
         action = f"UPDATE {', '.join(f'{column} = {value}' for column, value in changes.items())}"
     else:
         action = "DELETE"
-    clickhouse.execute(f"ALTER TABLE {place.table} {action} WHERE {_rows(place)}", named, _WAITING)
+    for attempt in range(_ATTEMPTS):
+        try:
+            clickhouse.execute(f"ALTER TABLE {place.table} {action} WHERE {_rows(place)}", named, _WAITING)
+        except Retryable:
+            # As when a tick drops a part that is being rewritten. What was rewritten is not found again.
+            if attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def _catch_up(clickhouse: ClickHouse) -> None:
