@@ -253,6 +253,12 @@ class ClientEnded(Fenced):
     """The client is of no more use: whoever goes on opens a new one."""
 
 
+def ends_client(error: KafkaError) -> bool:
+    """Whether the client can do nothing more. The error that ended it says that it is fatal, those that follow say so
+    by their name."""
+    return error.fatal() or error.name() in ENDED
+
+
 def translate(error: KafkaError) -> TaximeterError:
     """The error of ours for one of librdkafka's: Fenced, Poison, Misconfigured, else Retryable."""
     name = error.name()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from confluent_kafka import KafkaException, Producer
 
 from taximeter_consumers.kafka_client import QUIET, refused_settings
-from taximeter_consumers.kafka_errors import ClientEnded, translate
+from taximeter_consumers.kafka_errors import ends_client, translate
 from taximeter_schemas import codec, frame
 from taximeter_schemas.errors import Full, Poison, Retryable, TaximeterError
 
@@ -57,11 +57,9 @@ class _Waiting:
 
     def report(self, place: int, error: KafkaError | None, _message: Message | None = None) -> None:
         """Once for each place."""
-        translated = None if error is None else translate(error)
-        # The first of them says that it is fatal, those that follow by their name.
-        if isinstance(translated, ClientEnded) or (error is not None and error.fatal()):
+        if error is not None and ends_client(error):
             self.is_fatal = True
-        self.tell(place, translated)
+        self.tell(place, None if error is None else translate(error))
 
     def tell(self, place: int, error: TaximeterError | None) -> None:
         """What became of one."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from taximeter_consumers.kafka_client import QUIET
+from taximeter_consumers.kafka_errors import ends_client
 from taximeter_schemas.errors import Retryable
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class DeadLetterWriter:
                 return
 
     def _refusal(self, error: KafkaError) -> Retryable:
-        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - librdkafka's own name
+        if ends_client(error):
             # An idempotent producer that is fatal stays so.
             self._producer = self._open()
         mend = _MENDS.get(error.code(), "")
