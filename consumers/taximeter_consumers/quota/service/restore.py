@@ -71,7 +71,7 @@ class _Reading:
         self._site = site
         self._number = number
         self._records: dict[str, bytes] = {}
-        self._predecessor = Predecessor(site.kafka, site.group, site.topics.quota_commands, number)
+        self._predecessor = Predecessor(site.kafka, site.group, site.topics, number)
         self._consumer: Consumer = clients.reader(site.kafka, site.group)
         self._consumer.assign([TopicPartition(site.topics.quota_state, number, OFFSET_BEGINNING)])
 
@@ -162,7 +162,10 @@ class _Reading:
         topics, group = self._site.topics, self._site.group
         where = f"partition {self._number} of {topics.quota_commands}"
         if not stable:
-            return Retryable(f"a transaction about {where} is still open; the broker gives it up by itself")
+            return Retryable(
+                f"a transaction about {where} or {topics.quota_state} is still open; the broker gives it up by itself,"
+                " unless it has forgotten it: kafka-transactions.sh find-hanging names it, and abort ends it"
+            )
         if meta is None:
             return Misconfigured(
                 f"group {group} has read {where} up to offset {offset}, but {topics.quota_state} knows nothing of it",

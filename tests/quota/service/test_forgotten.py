@@ -1,0 +1,81 @@
+"""A transaction that the broker has given up without telling its partitions: it is ended by whoever takes over."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from tests.conftest import TopicNames
+
+from taximeter_consumers.quota.service.predecessor import claim_of
+from taximeter_consumers.quota.service.restore import Site, restore
+from taximeter_infra.stack.local_stack import LocalStack
+from taximeter_infra.stack.plan import StackAddresses, StackPlan
+from taximeter_infra.topics import ensure_topics
+from taximeter_schemas.settings import KafkaSettings, TopicSettings
+
+pytestmark = pytest.mark.integration
+OWNER = "the-owner-before"
+NUMBER = 1
+
+
+def leave_open(kafka: KafkaSettings, topics: TopicSettings, group: str, *, offsets: bool) -> None:
+    """As a process that is killed in a checkpoint does: partition claimed, state (and offset) written, no end."""
+    place = TopicPartition(topics.quota_commands, NUMBER, 0, claim_of(OWNER, fresh=True))
+    with closing(Consumer({**kafka.client_config(), "group.id": group})) as consumer:
+        consumer.commit(offsets=[place], asynchronous=False)
+        producer = Producer({**kafka.client_config(), "transactional.id": OWNER})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        producer.produce(topics.quota_state, key=b"k", value=b"v", partition=NUMBER)
+        producer.flush(30)
+        if offsets:
+            producer.send_offsets_to_transaction([place], consumer.consumer_group_metadata(), 30)
+
+
+def forget(transactions: list[Path]) -> None:
+    """What the coordinator knows of the owner's transactions ends with the first line: that it has none."""
+    for log in transactions:
+        written = log.read_bytes()
+        if OWNER.encode() in written:
+            log.write_bytes(written[: 12 + int.from_bytes(written[8:12], "big")])
+            for index in (*log.parent.glob("*.index"), *log.parent.glob("*.timeindex")):
+                index.unlink()
+
+
+def open_records(kafka: KafkaSettings, topics: TopicSettings) -> int:
+    """How many records of the state wait for the end of a transaction."""
+    admin = AdminClient({**kafka.client_config()})
+    place = TopicPartition(topics.quota_state, NUMBER)
+    ends = [
+        admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=level)[place].result().offset
+        for level in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
+    ]
+    return ends[0] - ends[1]
+
+
+@pytest.mark.parametrize(
+    "offsets", [True, pytest.param(False, marks=pytest.mark.long)], ids=["both", "the_state_alone"]
+)
+def test_a_transaction_that_the_broker_has_forgotten_is_ended(
+    local_stack: StackAddresses, tmp_path: Path, topic_names: TopicNames, *, offsets: bool
+) -> None:
+    """Without it the partition would be taken over never again, or, with an open state, once and not a second time."""
+    if local_stack.broker_product != "Apache Kafka":
+        pytest.skip("Apache Kafka needs Java, and there is none")
+    plan = replace(StackPlan.on_free_ports(tmp_path, "kafka"), clickhouse=local_stack.clickhouse_url).settled()
+    topics = topic_names.quota_settings(partitions=2)
+    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{plan.kafka_port}", security_protocol="plaintext")
+    with LocalStack(plan):
+        ensure_topics(kafka, topics)
+        leave_open(kafka, topics, topic_names.group, offsets=offsets)
+    forget([*(tmp_path / "kafka" / "data").glob("__transaction_state-*/*.log")])
+    with LocalStack(plan):
+        assert open_records(kafka, topics) > 0
+        found = restore(Site(kafka, topics, topic_names.group, 2, 30.0), NUMBER, lambda: False)
+        assert (found.offset, found.is_fresh) == (0, True)
+        assert open_records(kafka, topics) == 0
