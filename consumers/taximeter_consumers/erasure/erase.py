@@ -15,6 +15,7 @@ round; what comes later by `again`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -52,7 +53,8 @@ GROUP BY digest, account_id
 """
 # On a cluster: until every replica of the shard has done it.
 _WAITING: Final = {"mutations_sync": 2}
-_ATTEMPTS: Final = 3
+_PATIENCE_SECONDS: Final = 30.0
+_PAUSE_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -182,13 +184,15 @@ def _change(clickhouse: ClickHouse, place: Place, erasure: Erasure, say: Say) ->
         action = f"UPDATE {', '.join(f'{column} = {value}' for column, value in changes.items())}"
     else:
         action = "DELETE"
-    for attempt in range(_ATTEMPTS):
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
         try:
             clickhouse.execute(f"ALTER TABLE {place.table} {action} WHERE {_rows(place)}", named, _WAITING)
         except Retryable:
             # As when a tick drops a part that is being rewritten. What was rewritten is not found again.
-            if attempt == _ATTEMPTS - 1:
+            if time.monotonic() > deadline:
                 raise
+            time.sleep(_PAUSE_SECONDS)
         else:
             return
 
