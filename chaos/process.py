@@ -19,6 +19,7 @@ from taximeter_schemas.errors import Retryable
 
 PATIENCE_SECONDS = 120.0
 KILLED = 128 + signal.SIGKILL
+_STOPPED = 128 + signal.SIGTERM
 _GRACE_SECONDS = 30.0
 
 
@@ -31,6 +32,7 @@ class Process:
     child: Child | Forked
     may_die: bool = False
     may_fail: bool = False
+    told_to_stop: bool = False
 
     @classmethod
     def start(
@@ -54,7 +56,8 @@ class Process:
     def failed(self) -> bool:
         """Whether it ended otherwise than it may."""
         code = self.child.exit_code
-        if self.may_fail:
+        # Who is told to stop before it listens is ended by the system; it has not said a word then.
+        if self.may_fail or (code == _STOPPED and self.told_to_stop and not self.log()):
             return False
         return code not in ({None, 0, KILLED} if self.may_die else {None, 0})
 
@@ -83,6 +86,7 @@ class Process:
 
     def stop(self) -> None:
         """SIGTERM, and waits for a clean end; SIGKILL after the grace. One that sleeps is woken for it."""
+        self.told_to_stop = True
         if self.running and self.child.server_pid is not None:
             self.signal(signal.SIGCONT)
         self.child.stop()

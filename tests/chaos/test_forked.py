@@ -40,3 +40,15 @@ def test_kill_9_and_a_clean_stop(tmp_path: Path) -> None:
     stopped = _start(tmp_path, *words)
     assert stopped.running
     assert stopped.child.stop() == 128 + signal.SIGTERM
+
+
+def test_who_is_stopped_before_a_word_has_not_failed(tmp_path: Path) -> None:
+    """It did not listen yet; one that has spoken did."""
+    words = ("http.server", "--bind", "127.0.0.1", "0")
+    early = _start(tmp_path, *words)
+    early.stop()
+    assert (early.child.exit_code, early.failed) == (128 + signal.SIGTERM, False)
+    late = _start(tmp_path, *words)
+    (tmp_path / "log").write_text("at work\n")
+    late.stop()
+    assert (late.child.exit_code, late.failed) == (128 + signal.SIGTERM, True)
