@@ -21,6 +21,7 @@ import typer.testing
 from pydantic import SecretStr
 from tests.databases import Databases
 
+from taximeter_infra.stack import clickhouse_files
 from taximeter_infra.stack.clickhouse_http import Endpoint
 from taximeter_infra.stack.doctor_facts import docker_engine
 from taximeter_infra.stack.kafka_probe import look
@@ -34,6 +35,12 @@ KAFKA_IMAGE = "apache/kafka:4.1.0"
 CLICKHOUSE_IMAGE = "clickhouse/clickhouse-server:25.8"
 # A broker of the tests lives for seconds: Java's second compiler would cost more than it saves, half of its start.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+# ClickHouse compiles an expression at its third use, a tenth of a second for one that reads a few hundred rows here.
+clickhouse_files.USERS = clickhouse_files.USERS.replace(
+    "<profiles>\n        <default>",
+    "<profiles>\n        <default>\n            <compile_expressions>0</compile_expressions>"
+    "\n            <compile_aggregate_expressions>0</compile_aggregate_expressions>",
+)
 # The runner of commands makes the tree of all commands anew for each, which takes longer than most commands.
 typer.testing._get_command = functools.cache(typer.main.get_command)
 

@@ -95,5 +95,6 @@ FAULTS = (
         flood,
         stream="chaos.faults.poison:many",
         events=1_500,
+        tested=False,
     ),
 )

@@ -101,7 +101,7 @@ def test_processes_that_run_at_once_issue_one_set(
     check_one_set(clickhouse)
 
 
-@pytest.mark.parametrize("point", [f"{name}@{visit}" for name in INVOICE for visit in (1, 3)])
+@pytest.mark.parametrize("point", [*INVOICE, *(pytest.param(f"{name}@3", marks=pytest.mark.long) for name in INVOICE)])
 def test_a_run_that_is_killed_is_finished_by_the_next_one(
     clickhouse: ClickHouse, clickhouse_settings: ClickHouseSettings, point: str
 ) -> None:

@@ -28,6 +28,7 @@ def _demo(data_dir: Path, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+@pytest.mark.long
 def test_the_demo_holds_its_word(data_dir: Path) -> None:
     """Every event emitted is stored, every check holds, the JSON says so, and nothing is left running."""
     process = _demo(data_dir, "--runs", "24", "--seed", "5", "--json")
@@ -49,7 +50,8 @@ def test_the_demo_holds_its_word(data_dir: Path) -> None:
 
 
 def test_a_kept_demo_serves_the_dashboard_until_it_is_interrupted(data_dir: Path) -> None:
-    """It prints an address that is signed in; behind it are limits and weeks of use; Ctrl-C ends all of it cleanly."""
+    """When its checks hold, it prints an address that is signed in; behind it are limits and weeks of use; Ctrl-C ends
+    all of it cleanly."""
     process = _demo(data_dir, "--runs", "12", "--keep")
     assert process.stdout is not None
     lines = iter(process.stdout.readline, b"")

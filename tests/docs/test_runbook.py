@@ -1,4 +1,7 @@
-"""docs/operations.md is true: every command of it is run as printed, in a shell, beside every service."""
+"""docs/operations.md is true: every command of it is run as printed, in a shell, beside every service.
+
+That every command and option of the page exists is what test_docs.py shows more quickly.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from tests.docs.runbook import PAGE, blocks, run, runbook_world
 from tests.quota.sdk.conftest import Site, new_site
 
 __all__ = ["new_site"]  # a fixture of the quota SDK's tests: sites with a service that decides
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def test_every_command_of_the_runbook_works(new_site: Callable[[], Site], tmp_path: Path) -> None:

@@ -59,17 +59,21 @@ def _pieces(body: bytes) -> list[bytes]:
 
 RECORDS = _selection()
 ENCODED = ("identity", "gzip")
+# Every library sees one record of so many, others than its neighbours, in every encoding and framing.
+STEP = 5
 
 
 @pytest.mark.skipif(not RECORDS, reason="the recorded answers of providers are not beside this repository")
+@pytest.mark.parametrize("step", [pytest.param(STEP, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)])
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_recorded_answers_reach_the_caller_unchanged_and_are_counted(
-    driver: str, server: Loopback, recorded: RecordedMeter
+    driver: str, step: int, server: Loopback, recorded: RecordedMeter
 ) -> None:
     """With the taps, each recorded answer has the same bytes for the caller; its bytes and tokens are counted."""
     call = DRIVERS[driver]
-    told = []
-    for number, record in enumerate(RECORDS):
+    told = {}
+    first = list(DRIVERS).index(driver) % step
+    for number, record in list(enumerate(RECORDS))[first::step]:
         body = _body(record)
         encoding = ENCODED[number % 2]
         wire = gzip.compress(body) if encoding == "gzip" else body
@@ -88,9 +92,10 @@ def test_recorded_answers_reach_the_caller_unchanged_and_are_counted(
         if driver in KEEPS_CHUNKS and encoding == "identity" and framing == "chunked":
             assert after == before
         assert (after.status, after.body) == (before.status, before.body)
-        told.append((len(asked), len(wire), record, headers))
+        told[number] = (len(asked), len(wire), record, headers)
     nodes = recorded.by_node()
-    for number, (sent, received, record, headers) in enumerate(told):
+    assert len(nodes) == len(told) > 0
+    for number, (sent, received, record, headers) in told.items():
         _check(nodes[str(number)], (sent, received), record, headers)
 
 

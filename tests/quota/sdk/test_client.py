@@ -197,7 +197,7 @@ def test_a_forked_child_asks_by_a_line_and_leases_of_its_own(serving: Site) -> N
         assert min(allowed, mine) >= 1
 
 
-@pytest.mark.parametrize("policy", [OnOutage.CLOSED, OnOutage.OPEN])
+@pytest.mark.parametrize("policy", [OnOutage.CLOSED, pytest.param(OnOutage.OPEN, marks=pytest.mark.long)])
 def test_without_the_service_executors_go_on_within_their_leases(
     new_site: Callable[[], Site], policy: OnOutage
 ) -> None:

@@ -15,6 +15,8 @@ from taximeter_schemas.quota.commands import Confirm
 
 pytestmark = pytest.mark.integration
 
+# Answered without a checkpoint, and written without an end: what a successor must decide anew, alike.
+QUICK = ("quota.after_reply", "quota.before_commit")
 ACCOUNTS = tuple(f"acct-{number}" for number in range(8))
 
 
@@ -34,7 +36,9 @@ def alerts(world: World) -> list[str]:
     return [alert_of(message.value() or b"").alert_id for message in world.records(world.topics.alerts, 3)]
 
 
-@pytest.mark.parametrize("point", QUOTA)
+@pytest.mark.parametrize(
+    "point", [point if point in QUICK else pytest.param(point, marks=pytest.mark.long) for point in QUOTA]
+)
 def test_a_kill_anywhere_loses_nothing_and_decides_nothing_twice(world: World, point: str) -> None:
     """Every command is answered, repeated answers are equal, the limit holds to the last token, alerts come once."""
     commands = [facts(account, 100) for account in ACCOUNTS]
