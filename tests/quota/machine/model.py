@@ -115,6 +115,9 @@ class Model:
             return [*said, self.decide(command)]
         h = self.holds.get(command.hold_id)
         if h is None:
+            if isinstance(command, Release) and (gone := self.waiting_for(command.hold_id)):
+                self.waiting = [one for one in self.waiting if one not in gone]
+                return [*said, *[("unavailable", command.hold_id)] * len(gone), ("released", command.hold_id, {}, 0)]
             return [*said, ("unknown_hold", command.hold_id)]
         if isinstance(command, Extend):
             if h.state != "open":
@@ -127,6 +130,9 @@ class Model:
             self.close(h, "released" if isinstance(command, Release) else "settled", self.now, self.now + MINUTE)
             return [*said, self.again(h.id), *self.alerts(h.levels)]
         return [*said, self.again(h.id)]
+
+    def waiting_for(self, hold_id: str) -> list[tuple[int, Reserve | Show]]:
+        return [(at, c) for at, c in self.waiting if isinstance(c, Reserve) and c.hold_id == hold_id and not c.dry_run]
 
     def close(self, h: H, state: str, at: int, quiet: int) -> None:
         for inner in self.tree(h)[1:]:

@@ -29,7 +29,7 @@ from tests.quota.machine.scene import (
 
 from taximeter_consumers.quota.machine.effects import Effect
 from taximeter_consumers.quota.machine.machine import Machine
-from taximeter_schemas.quota.commands import Command, Confirm, Facts, Release
+from taximeter_schemas.quota.commands import Command, Confirm, Facts, Release, Reserve
 from taximeter_schemas.quota.limits import MINUTE, Action
 from taximeter_schemas.quota.subject import Subject
 
@@ -117,6 +117,14 @@ class Interleavings(RuleBasedStateMachine):
         within = [] if hold is None else [one.id for one in self.model.tree(hold) if one is hold or one.state == "open"]
         used = any(event.hold_id in within for event in self.nature.events)
         self.do(self.settling(self.current(pick), 0, False) if used else release(self.current(pick)))
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(pick=PICKS)
+    def take_back(self, pick: int) -> None:
+        """A caller gives up a reserve that waits."""
+        _, asked = self.model.waiting[pick % len(self.model.waiting)]
+        if isinstance(asked, Reserve):
+            self.do(release(asked.hold_id))
 
     @precondition(has_holds)
     @rule(pick=PICKS, ttl=st.sampled_from([1, 60, 700]))

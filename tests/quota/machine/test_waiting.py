@@ -49,6 +49,18 @@ def test_later_commands_of_the_root_queue_behind() -> None:
     assert [one.status for one in log.learn({USER: level()})] == [Status.GRANTED, Status.GRANTED, Status.SHOWN]
 
 
+def test_a_release_takes_back_what_waits() -> None:
+    """Its caller has given up: else it would hold what nobody uses until it expires. Others go on waiting."""
+    log = knowing(limit(10))
+    log.apply(reserve("a", ADA, 6))
+    log.apply(reserve("b", tokens=6))
+    given_up, released = log.apply(release("a"))
+    assert (given_up.hold_id, given_up.status) == ("a", Status.UNAVAILABLE)
+    assert (released.hold_id, released.status, released.amounts) == ("a", Status.RELEASED, {})
+    assert log.ask(release("a")).status is Status.UNKNOWN_HOLD
+    assert [(one.hold_id, one.status) for one in log.learn({USER: level()})] == [("b", Status.GRANTED)]
+
+
 def test_a_reserve_that_was_decided_is_repeated_at_once() -> None:
     """It need not wait behind others."""
     log = knowing(limit(10))

@@ -11,7 +11,7 @@ from taximeter_consumers.quota.machine.effects import Effect, Load, Raise
 from taximeter_consumers.quota.machine.holds import DEEPEST, Hold, State
 from taximeter_consumers.quota.machine.roots import Parked
 from taximeter_consumers.quota.machine.turn import Turn
-from taximeter_consumers.quota.machine.waiting import missing, park
+from taximeter_consumers.quota.machine.waiting import given_up, missing, park
 from taximeter_schemas.quota.answers import Status
 from taximeter_schemas.quota.commands import Confirm, Extend, Release, Reserve, Show
 
@@ -39,10 +39,14 @@ def at_last(turn: Turn, parked: Parked) -> list[Effect]:
 
 
 def closed(turn: Turn, command: Confirm | Release) -> list[Effect]:
-    """A confirm or a release. One that was settled stays so; a confirm comes late, but counts, after anything else."""
+    """A confirm or a release. One that was settled stays so; a confirm comes late, but counts, after anything else; a
+    release also takes back a reserve that waits."""
     hold = turn.root.holds.get(command.hold_id)
     if hold is None:
-        return [_unknown(command)]
+        waited = given_up(turn, command.hold_id) if isinstance(command, Release) else []
+        if not waited:
+            return [_unknown(command)]
+        return [*waited, answering.reply(command, Status.RELEASED, hold_id=command.hold_id)]
     alerts: list[Raise] = []
     late = isinstance(command, Confirm) and hold.state is not State.SETTLED
     if late or hold.state in (State.OPEN, State.EXPIRED):

@@ -1,7 +1,7 @@
 """Commands that wait for facts: one queue for each root, first come, first served.
 
-A command whose caller has given up meanwhile (`wait_ms`) is answered UNAVAILABLE instead of being decided: a hold that
-nobody knows of would only stand in the way until it expires.
+A command whose caller has given up meanwhile (`wait_ms`, or a release) is answered UNAVAILABLE instead of being
+decided: a hold that nobody knows of would only stand in the way until it expires.
 """
 
 from __future__ import annotations
@@ -31,6 +31,18 @@ def park(turn: Turn, parked: Parked) -> list[Effect]:
     turn.changed_parked(parked.offset)
     turn.name(turn.root.levels_of(parked.levels))
     return _wanted(turn, [parked])
+
+
+def given_up(turn: Turn, hold_id: str) -> list[Effect]:
+    """Answers the reserves of a hold that wait: their caller wants it no more. Nothing where none waits."""
+    effects: list[Effect] = []
+    for offset, parked in list(turn.root.parked.items()):
+        command = parked.command
+        if isinstance(command, Reserve) and not command.dry_run and command.hold_id == hold_id:
+            effects.append(answering.unavailable(command, f"hold {hold_id} was released before it was decided on"))
+            del turn.root.parked[offset]
+            turn.changed_parked(offset)
+    return effects
 
 
 def drained(turn: Turn, decide: Decide, unavailable: Collection[str] = ()) -> list[Effect]:
