@@ -3,7 +3,8 @@
 Killed at any point and started again with the same journal it sends what has no acknowledgement once more, under the
 same ids, and goes on with the stream where the journal ends. It ends with 0 once it has
 been told that it is enough and every entry is acknowledged, so that a fault never runs out of events. A broker that is
-away is waited for; a producer that became fatal is replaced.
+away is waited for; a producer that became fatal, or of which nothing was heard, is replaced: librdkafka's may stand
+still after a broker came back (its issue 4976).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from taximeter_consumers.kafka_client import QUIET
 from taximeter_schemas.settings import KafkaSettings
 
 GROUP: Final = 20
+_FLUSH_SECONDS: Final = 30
 # Entries a second beyond the least size: enough to go on with, too few to pile up.
 TRICKLE: Final = 100
 _LAP_SEEDS: Final = 10_000_019
@@ -59,7 +61,7 @@ class Outbox:
             for entry in todo.values():
                 self._produce(entry)
             self._reached("after_produce")
-            self._producer.flush(30)
+            left = self._producer.flush(_FLUSH_SECONDS)
             acks, self._acks = self._acks, []
             if acks:
                 self._reached("after_ack")
@@ -67,7 +69,10 @@ class Outbox:
                 self._reached("after_journal")
             for ack in acks:
                 todo.pop(ack.number, None)
-            if self._fatal:
+            if self._fatal or (left and not acks):
+                # What it still has would be sent twice.
+                self._producer.purge()
+                self._producer.flush(_FLUSH_SECONDS)
                 self._producer, self._fatal = self._open(), False
 
     def _produce(self, entry: Entry) -> None:

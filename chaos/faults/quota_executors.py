@@ -10,7 +10,7 @@ from chaos.checks.quotas import used_by_account
 from chaos.evidence import gather
 from chaos.faults.fault import Fault, Inject
 from chaos.faults.quota_reservers import GROUP, without_events
-from chaos.faults.spool import await_nodes, await_spooled, empty, end
+from chaos.faults.spool import await_nodes, await_spooled, empty, end, told_by
 from chaos.outage import outage
 from chaos.process import Process
 from chaos.quota.site import TOKENS, Site, open_site
@@ -19,6 +19,7 @@ from taximeter_infra.stack.waiting import wait_until
 from taximeter_schemas.quota.limits import OnOutage
 
 _GATED = ("--gate", "--rate", "12")
+_LEASE_SECONDS = 40
 _ACCOUNTS = 5
 _PLENTY = 10**9
 # Enough for some of the nodes of one account, so that its executors are refused in the end.
@@ -104,14 +105,20 @@ def late_and_twice(world: World, rng: Random) -> None:
         world.start_aggregator()
         site.await_known()
         # Leases that outlast the outage, or nobody would work within it.
-        world.environment |= {"TAXIMETER_QUOTA_LEASE_SECONDS": "40", "TAXIMETER_QUOTA_LEASE_CHECKS": "300"}
+        world.environment |= {
+            "TAXIMETER_QUOTA_LEASE_SECONDS": str(_LEASE_SECONDS),
+            "TAXIMETER_QUOTA_LEASE_CHECKS": "300",
+        }
         with outage(world, rng) as away:
             executor = away.start_metered(*_GATED)
             sink = world.start_sink(failpoint=f"sink.after_insert@{rng.randint(3, 20)}")
             await_nodes(world, executor, rng.randrange(30, 120))
             watch(site)
             away.begin()
-            await_spooled(world, executor, rng.randrange(1, 30))
+            goal = len(told_by(world, executor).spooled) + rng.randrange(1, 30)
+            await_spooled(world, executor, 1)
+            # Who has no lease any more does nothing that could be spooled.
+            wait_until(lambda: len(told_by(world, executor).spooled) >= goal, _LEASE_SECONDS)
             watch(site)
             if rng.random() < 0.5:
                 executor.kill()

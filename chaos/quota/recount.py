@@ -73,7 +73,7 @@ class Account:
         heappush(self.expiries, (hold.expires_at, hold_id))
 
     def grant_waiting(self, before: int, hold_id: str | None = None) -> None:
-        """What was granted before then after it had waited; and that hold, since somebody names it."""
+        """What was granted before then after it had waited; and that hold, since it is named and known."""
         due = sorted((at, name) for name, (at, _) in self.waiting.items() if at < before or name == hold_id)
         for at, name in due:
             self.add(name, self.waiting.pop(name)[1])
@@ -135,7 +135,9 @@ def recounted(commands: Sequence[Logged], answers: Mapping[str, Answer], limits:
         account, answer = accounts.get(root), answers.get(command.command_id)
         if account is None:
             continue
-        account.grant_waiting(logged.at, getattr(command, "hold_id", None))
+        # Who names a hold and is told that there is none has not been granted it yet.
+        is_unknown = answer is not None and answer.status is Status.UNKNOWN_HOLD
+        account.grant_waiting(logged.at, None if is_unknown else getattr(command, "hold_id", None))
         account.pass_time(now[logged.partition])
         name = root.removeprefix("account/")
         if answer is not None and isinstance(command, Show):

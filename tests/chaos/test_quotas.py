@@ -16,6 +16,7 @@ from chaos.checks.quotas import CHECKS
 from chaos.quota.call_journal import Call, Called, CallJournal, Use, read_calls
 from chaos.quota.evidence import Logged, QuotaEvidence
 from chaos.quota.notes import THRESHOLDS, QuotaNotes, Stop
+from chaos.quota.recount import recounted
 from chaos.quota.replay import replayed
 from taximeter_schemas.quota.answers import Answer, Status
 from taximeter_schemas.quota.commands import Command, Confirm, Facts, LevelFacts, Release, Reserve, Show
@@ -182,6 +183,27 @@ def test_what_waited_counts_from_when_it_was_granted(after: int, is_red: bool) -
     assert isinstance(released.command, Release)
     assert asked.at + SECOND == released.at
     assert (_granted(evidence, after).recount.accounts["acme"].overshoot > 0) == is_red
+
+
+@pytest.mark.parametrize(("told", "overshoot"), [(Status.UNKNOWN_HOLD, 0), (Status.RELEASED, 20)])
+def test_what_waits_is_granted_when_it_is_named_and_known(told: Status, overshoot: int) -> None:
+    """Not when somebody is told that there is no such hold: then it was granted afterwards."""
+    address: dict[str, Any] = {"caller": "c", "answer_to": 0}
+    sixty = {"total_tokens": Decimal(60)}
+    commands: list[Command] = [
+        Reserve(command_id="0", subject=ACME, hold_id="a", amounts=sixty, **address),
+        Reserve(command_id="1", subject=ACME, hold_id="b", amounts=sixty, **address),
+        Release(command_id="2", root=ACME.root, hold_id="b", **address),
+        Confirm(command_id="3", root=ACME.root, hold_id="a", actual={"total_tokens": Decimal(0)}, **address),
+    ]
+    # The second was granted ten seconds later, after the first was settled.
+    said = ((Status.GRANTED, 900), (Status.GRANTED, 910), (told, 0), (Status.SETTLED, 0))
+    answers = {
+        str(at): Answer(command_id=str(at), caller="c", status=status, amounts=sixty, expires_at=BEGAN + until * SECOND)
+        for at, (status, until) in enumerate(said)
+    }
+    logged = [Logged(0, at, BEGAN + at * SECOND, one) for at, one in enumerate(commands)]
+    assert recounted(logged, answers, {"acme": Decimal(100)}).accounts["acme"].overshoot == overshoot
 
 
 @pytest.mark.parametrize(("opened", "is_red"), [(0, True), (9, True), (10, False)])
