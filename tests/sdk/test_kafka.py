@@ -64,6 +64,27 @@ def test_a_fenced_producer_is_replaced_and_nothing_is_lost() -> None:
         assert (counters.acknowledged, counters.failed, counters.retried) == (5, 5, 5)
 
 
+def test_a_producer_that_delivers_nothing_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that stands still after its broker came back; nothing is lost by it."""
+    monkeypatch.setattr("taximeter.emitter.kafka._SILENT_SECONDS", 0.0)
+    stands_still = _NOBODY.model_copy(update={"options": {"message.timeout.ms": "100"}})
+    transport = KafkaTransport(stands_still, "events", Faults())
+    reports: list[Exception | None] = []
+    transport.send(b"k", b"v", reports.append)
+    first = transport._producer
+    while not reports:
+        transport.poll(0.05)
+    assert isinstance(reports[0], Retryable)
+    assert transport._producer is None
+    transport._settings = _STAND_IN
+    transport.send(b"k", b"v", reports.append)
+    assert transport._producer is not first
+    while len(reports) < 2:
+        transport.poll(0.05)
+    assert reports[1] is None
+    transport.close()
+
+
 def test_an_event_too_large_for_kafka_is_refused_alone() -> None:
     """The client says so at once; the others go their way."""
     settings = KafkaSettings(

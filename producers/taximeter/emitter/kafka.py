@@ -2,7 +2,9 @@
 
 A fatal error (the broker fenced this producer, or lost track of its sequence) ends the producer: what it had not
 delivered is reported as failed, so that the worker sends it again through a new one. The event's id makes that safe.
-A broker that cannot be reached delays, and nothing else: the producer is made at the first send.
+A broker that cannot be reached delays, and nothing else: the producer is made at the first send. One that has delivered
+nothing for a minute while messages timed out is replaced, too, which costs nothing if the broker is away: librdkafka's
+may stand still after a broker came back (its issue 4976).
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ _DEFAULTS: Mapping[str, str | int | bool] = {
 }
 
 _PURGE_SECONDS = 1.0
+_SILENT_SECONDS = 60.0
 
 # librdkafka's names of errors, and what they mean to the worker. All others are Retryable.
 ERRORS: Mapping[str, type[TaximeterError]] = {
@@ -77,6 +80,9 @@ class KafkaTransport:
         ]
         self._producer: Producer | None = None
         self._broken = False
+        # Since when messages time out and none is delivered.
+        self._silent_since: float | None = None
+        self._is_silent = False
         self._try_settings()
 
     def _try_settings(self) -> None:
@@ -115,6 +121,12 @@ class KafkaTransport:
     def _report(self, on_delivery: OnDelivery, error: KafkaError | None, _message: Message) -> None:
         known = None if error is None else translated(error)
         self._broken = self._broken or isinstance(known, Fenced)
+        if error is None:
+            self._silent_since = None
+        elif error.name() == "_MSG_TIMED_OUT":
+            now = time.monotonic()
+            self._silent_since = now if self._silent_since is None else self._silent_since
+            self._is_silent = now - self._silent_since >= _SILENT_SECONDS
         on_delivery(known)
 
     def _on_error(self, error: KafkaError) -> None:
@@ -136,8 +148,9 @@ class KafkaTransport:
     def _replace_broken(self) -> None:
         if self._broken:
             self._faults.say("kafka.fenced", "the Kafka producer was fenced; a new one sends what was not acknowledged")
+        if self._broken or self._is_silent:
             self.close()
-            self._broken = False
+            self._broken, self._is_silent, self._silent_since = False, False, None
 
     def close(self) -> None:
         """End the producer; what it had not delivered is reported as failed."""
