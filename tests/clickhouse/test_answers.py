@@ -6,6 +6,7 @@ it. Here a proxy before the real server leaves it out, which needs no full disk.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -25,6 +26,7 @@ from taximeter_schemas.errors import Retryable
 from taximeter_schemas.settings import ClickHouseSettings
 
 pytestmark = pytest.mark.integration
+_SENT_ON = ("Authorization", "Content-Type", "Content-Encoding")
 _PASSED_ON = ("Content-Type", "X-ClickHouse-Format", "X-ClickHouse-Summary", "X-ClickHouse-Timezone")
 
 
@@ -44,10 +46,10 @@ def full_disk(local_stack: StackAddresses) -> Iterator[_FullDisk]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            sent = self.body()
             asked = parse_qs(urlsplit(self.path).query)
             found.asked.append(asked)
-            passed_on = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
+            passed_on = {name: self.headers[name] for name in _SENT_ON if name in self.headers}
             with closing(HTTPConnection(target.hostname or "", target.port)) as server:
                 server.request("POST", self.path, sent, passed_on)
                 answer = server.getresponse()
@@ -61,6 +63,16 @@ def full_disk(local_stack: StackAddresses) -> Iterator[_FullDisk]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            found = b""
+            while size := int(self.rfile.readline(), 16):
+                found += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return found
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Nothing on standard error."""
@@ -104,3 +116,27 @@ def test_a_persons_query_says_so_too(full_disk: _FullDisk) -> None:
     full_disk.is_full = True
     with pytest.raises(Retryable, match="disk may be full"), ask(full_disk.settings, "SELECT 7 AS seven"):
         pass
+
+
+def test_what_the_driver_asks_by_itself_stays_in_memory_too(full_disk: _FullDisk) -> None:
+    """It asks what columns a table has before rows are inserted into it."""
+    with closing(connect(full_disk.settings)) as clickhouse:
+        full_disk.asked.clear()
+        table = f"answers_{secrets.token_hex(4)}"
+        clickhouse.execute(f"CREATE TABLE {table} (x Int64) ENGINE = Memory")
+        try:
+            clickhouse.insert(table, ["x"], [(1,), (2,)])
+            assert clickhouse.rows(f"SELECT sum(x) FROM {table}") == [(3,)]
+        finally:
+            clickhouse.execute(f"DROP TABLE {table}")
+    assert len(full_disk.asked) > 4
+    assert [asked for asked in full_disk.asked if "buffer_size" not in asked] == []
+
+
+def test_a_connection_without_the_servers_settings_is_none(full_disk: _FullDisk) -> None:
+    """The driver would take it for a server that has no settings, for as long as it is open."""
+    full_disk.is_full = True
+    with pytest.raises(Retryable):
+        connect(full_disk.settings)
+    full_disk.is_full = False
+    connect(full_disk.settings).close()

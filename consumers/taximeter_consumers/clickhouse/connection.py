@@ -47,12 +47,12 @@ class ClickHouse:
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """The rows of a query as tuples. Parameters are bound by the server: `{name:Type}` in the SQL."""
         with _translated():
-            return _rows(self._client.query(sql, parameters=dict(parameters or {}), settings=IN_MEMORY))
+            return _rows(self._client.query(sql, parameters=dict(parameters or {})))
 
     def records(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows of a query as dictionaries, keys in the order of the columns."""
         with _translated():
-            answer = self._client.query(sql, parameters=dict(parameters or {}), settings=IN_MEMORY)
+            answer = self._client.query(sql, parameters=dict(parameters or {}))
             return [dict(zip(answer.column_names, row, strict=True)) for row in _rows(answer)]
 
     def scalar(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
@@ -82,7 +82,7 @@ class ClickHouse:
         May raise Poison."""
         with _translated(data=True):
             sent = ExternalData(file_name=table, data=data, fmt="Avro", structure=structure)
-            return _rows(self._client.query(sql, external_data=sent, settings={**IN_MEMORY, **(settings or {})}))
+            return _rows(self._client.query(sql, external_data=sent, settings=dict(settings or {})))
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Inserts a few rows; the sink's bulk path is `execute_with_data`."""
@@ -96,8 +96,9 @@ class ClickHouse:
         """A query's answer as bytes of the server's format `form`, read as they are taken: up to so many at a call.
 
         What goes wrong after the first byte is raised by the call, and the answer is then no whole one."""
+        said = {**dict.fromkeys(IN_MEMORY, 0), **settings}
         with _translated():
-            found = self._client.raw_stream(sql, parameters=dict(parameters), settings=dict(settings), fmt=form)
+            found = self._client.raw_stream(sql, parameters=dict(parameters), settings=said, fmt=form)
         # The driver's own word is narrower than what it gives.
         source = cast("BinaryIO", found)
 
@@ -183,7 +184,11 @@ def connect(
             connect_timeout=10,
             send_receive_timeout=timeout_seconds,
             query_limit=0,
-            settings=dict(options or {}),
+            settings={**IN_MEMORY, **(options or {})},
             pool_mgr=None if sockets is None else get_pool_manager(maxsize=sockets),
         )
+    if not client.server_settings:
+        # The driver asks for them before anything, and without our settings.
+        client.close()
+        raise Retryable("ClickHouse sent nothing of its settings; its disk may be full")
     return ClickHouse(client, chosen)
