@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from taximeter_consumers.sink.settings import SinkSettings
     from taximeter_schemas.settings import KafkaSettings
 
-
+_JOIN_MS: Final = 120_000
 _GONE: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 
 
@@ -47,6 +47,9 @@ def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": sink.session_timeout_ms,
         "heartbeat.interval.ms": max(sink.session_timeout_ms // 4, 250),
+        # So long, too, librdkafka waits for a coordinator that lost its question about joining on its own way; the loop
+        # may wait for the last inserts, or once for ClickHouse's word on where to go on.
+        "max.poll.interval.ms": sink.session_timeout_ms + int(sink.stop_timeout_seconds * 1_000) + _JOIN_MS,
         "fetch.wait.max.ms": 100,
         "queued.max.messages.kbytes": max(sink.memory_bytes // 8192, 1024),
         # Once that is full, librdkafka asks for no more for a whole second, which empties it and lets a backlog stall.

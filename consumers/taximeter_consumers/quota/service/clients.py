@@ -17,6 +17,7 @@ Config = dict[str, str | int | bool]
 LARGEST_RECORD: Final = 8 * 2**20
 # A transaction whose process died is rolled back by its successor; if that cannot find it, by the broker after this.
 TRANSACTION_MS: Final = 15_000
+_JOIN_MS: Final = 30_000
 
 
 def member(kafka: KafkaSettings, settings: QuotaSettings) -> Consumer:
@@ -33,6 +34,8 @@ def member(kafka: KafkaSettings, settings: QuotaSettings) -> Consumer:
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": settings.session_timeout_ms,
         "heartbeat.interval.ms": max(settings.session_timeout_ms // 4, 250),
+        # So long, too, librdkafka waits for a coordinator that lost its question about joining on its own way.
+        "max.poll.interval.ms": settings.session_timeout_ms + int(settings.stop_timeout_seconds * 1_000) + _JOIN_MS,
         "fetch.wait.max.ms": 100,
         "fetch.error.backoff.ms": 100,
         "queued.max.messages.kbytes": 16 * 1024,
