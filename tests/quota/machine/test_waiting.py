@@ -61,6 +61,15 @@ def test_a_release_takes_back_what_waits() -> None:
     assert [(one.hold_id, one.status) for one in log.learn({USER: level()})] == [("b", Status.GRANTED)]
 
 
+def test_what_was_taken_back_is_not_on_its_way_any_more() -> None:
+    """Whoever takes over does not know of it, and must ask for the same."""
+    log = knowing(limit(10))
+    log.apply(reserve("a", ADA, 6))
+    log.apply(release("a"))
+    log.apply(reserve("b", ADA, 6))
+    assert log.effects == [Load(ROOT, ADA)]
+
+
 def test_a_reserve_that_was_decided_is_repeated_at_once() -> None:
     """It need not wait behind others."""
     log = knowing(limit(10))

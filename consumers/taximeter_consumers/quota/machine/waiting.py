@@ -42,6 +42,9 @@ def given_up(turn: Turn, hold_id: str) -> list[Effect]:
             effects.append(answering.unavailable(command, f"hold {hold_id} was released before it was decided on"))
             del turn.root.parked[offset]
             turn.changed_parked(offset)
+    if effects:
+        # As whoever takes over knows it: by those that still wait.
+        turn.root.awaited = {key for parked in turn.root.parked.values() for key in missing(turn.root, parked)}
     return effects
 
 
