@@ -201,8 +201,8 @@ def another_log(entry: Entry, arrived_ms: int) -> Finding:
 
 
 def some(offsets: Sequence[int], count: int) -> str:
-    """A few offsets, and that there are more."""
-    named = ", ".join(map(str, offsets[:5]))
+    """The first of the offsets, which come in any order, and that there are more."""
+    named = ", ".join(map(str, sorted(offsets)[:5]))
     return named if count <= min(len(offsets), 5) else f"{named}, ..."
 
 
