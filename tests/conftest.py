@@ -14,6 +14,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -43,6 +44,14 @@ clickhouse_files.USERS = clickhouse_files.USERS.replace(
 )
 # The runner of commands makes the tree of all commands anew for each, which takes longer than most commands.
 typer.testing._get_command = functools.cache(typer.main.get_command)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """How tests are spread over processes."""
+    from tests.scheduling import Scheduling
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @dataclass(frozen=True)
