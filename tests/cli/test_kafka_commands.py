@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from tests.cli.conftest import Taximeter
 from tests.conftest import TopicNames
 
+from taximeter_infra.stack.waiting import wait_until
 from taximeter_schemas.settings import KafkaSettings
 
 pytestmark = pytest.mark.integration
@@ -91,7 +92,8 @@ def test_replicas_are_asked_of_the_brokers(taximeter: Taximeter, on_kafka: Topic
     assert "cannot be in sync" in closed.stderr
     made = taximeter("topics", "create", "--replication-factor", 1, "--min-insync-replicas", 1)
     assert made.exit_code == 0
-    assert taximeter("topics", "describe").exit_code == 0
+    # The brokers may need a moment until each partition has a leader.
+    assert wait_until(lambda: taximeter("topics", "describe").exit_code == 0, 30)
 
 
 def test_simulated_events_come_back(taximeter: Taximeter, on_kafka: TopicNames, tmp_path: Path) -> None:
