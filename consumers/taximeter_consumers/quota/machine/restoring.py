@@ -14,7 +14,7 @@ from taximeter_consumers.quota.machine.levels import count
 from taximeter_consumers.quota.machine.records import PARTITION, hold_of, key_parts, level_of, parked_of
 from taximeter_consumers.quota.machine.roots import Root
 from taximeter_consumers.quota.machine.turn import HOLD, LEVEL
-from taximeter_consumers.quota.machine.waiting import missing
+from taximeter_consumers.quota.machine.waiting import awaited_by_parked
 
 
 def roots_of(records: Mapping[str, bytes]) -> dict[str, Root]:
@@ -35,8 +35,7 @@ def roots_of(records: Mapping[str, bytes]) -> dict[str, Root]:
     _tie(sorted(holds, key=lambda found: found[1].offset))
     for root in roots.values():
         root.parked = dict(sorted(root.parked.items()))
-        for parked in root.parked.values():
-            root.awaited.update(missing(root, parked))
+        root.awaited = awaited_by_parked(root)
         _count(root)
     return roots
 

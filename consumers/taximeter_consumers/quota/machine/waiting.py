@@ -25,6 +25,11 @@ def missing(root: Root, parked: Parked) -> list[str]:
     return root.unknown(parked)
 
 
+def awaited_by_parked(root: Root) -> set[str]:
+    """The levels whose facts somebody waits for."""
+    return {key for parked in root.parked.values() for key in missing(root, parked)}
+
+
 def park(turn: Turn, parked: Parked) -> list[Effect]:
     """Let a command wait. Facts are asked for once, however many wait for them."""
     turn.root.parked[parked.offset] = parked
@@ -44,7 +49,7 @@ def given_up(turn: Turn, hold_id: str) -> list[Effect]:
             turn.changed_parked(offset)
     if effects:
         # As whoever takes over knows it: by those that still wait.
-        turn.root.awaited = {key for parked in turn.root.parked.values() for key in missing(turn.root, parked)}
+        turn.root.awaited = awaited_by_parked(turn.root)
     return effects
 
 
