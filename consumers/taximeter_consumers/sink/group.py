@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import KafkaSettings
 
 _JOIN_MS: Final = 120_000
+_LOOK_SECONDS: Final = 15.0
 _GONE: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 
 
@@ -70,6 +71,18 @@ def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[
         if entry.error is not None:
             raise told(entry.error)
     return {entry.partition: from_metadata(entry.metadata, entry.partition, entry.offset) for entry in found}
+
+
+def beginning(consumer: Consumer, topic: str, number: int) -> int:
+    """Where the log of a partition begins now.
+
+    Asked here, because librdkafka, told to begin at "the beginning", takes a late answer about that for the place to go
+    on at, though it was told an offset by then."""
+    try:
+        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_LOOK_SECONDS)
+    except KafkaException as error:
+        raise told(error.args[0]) from error
+    return int(low)
 
 
 def behind(consumer: Consumer, topic: str, apart_from: Container[int]) -> list[int]:

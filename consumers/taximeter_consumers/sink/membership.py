@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from taximeter_consumers.sink import group
 from taximeter_consumers.sink.partition import Partition
@@ -170,13 +170,12 @@ class Membership:
                 self._tell(number, standing, start.trouble, stored_to.get(number))
             if start.offset is not None:
                 same_log[number] = standing
-            starts.append(
-                TopicPartition(self._topic, number, OFFSET_BEGINNING if start.offset is None else start.offset)
-            )
+            at = group.beginning(consumer, self._topic, number) if start.offset is None else start.offset
+            starts.append(TopicPartition(self._topic, number, at))
         rebuilds = to_rebuild(same_log)
         for place in starts:
             announced = same_log[place.partition].intents if place.partition in same_log else ()
-            self.partitions[place.partition] = Partition(self._topic, place.partition, max(place.offset, 0), announced)
+            self.partitions[place.partition] = Partition(self._topic, place.partition, place.offset, announced)
         self.rebuilds.extend(rebuilds)
         if rebuilds:
             _log.info(

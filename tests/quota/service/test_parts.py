@@ -117,7 +117,7 @@ def test_facts_that_kafka_lost_are_asked_for_again() -> None:
     """Whoever is parked waits for them, and the machine itself asks but once."""
     asked, command = list[Wanted](), reserve("acme", 1)
     number = partition_of(root_of(command), PARTITIONS)
-    owner = Owner(number, Machine(number, PARTITIONS))
+    owner = Owner(number, Machine(number, PARTITIONS), start=0)
     parts = SimpleNamespace(
         partitions=PARTITIONS,
         membership=SimpleNamespace(owners={number: owner}),

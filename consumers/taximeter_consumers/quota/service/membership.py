@@ -1,8 +1,11 @@
 """The service's membership in its group: which partitions it owns, and how they come and go.
 
-A partition that is assigned is not read before its state is restored; the others are decided meanwhile. librdkafka
-calls back from within a poll or a close, and a callback never raises into it: what goes wrong comes out of the next
-`poll`.
+A partition that is assigned is not read before its state is restored; the others are decided meanwhile. It is given to
+librdkafka only then, by the number of its offset: told to begin at "the end", it asks the broker where that is, and an
+answer that comes late moves it there though it was told another offset by then, past records that nobody saw.
+
+librdkafka calls back from within a poll or a close, and a callback never raises into it: what goes wrong comes out of
+the next `poll`.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from taximeter_consumers.kafka_errors import translate
 from taximeter_consumers.quota.service.owner import Owner
@@ -63,7 +66,7 @@ class Membership:
         leave_group(self._consumer)
 
     def poll(self, timeout_seconds: float) -> list[Message]:
-        """The next commands' records. Raises Retryable, Fenced or Misconfigured, and what went wrong in a callback."""
+        """The next records, in order. Raises Retryable, Fenced or Misconfigured, and what went wrong in a callback."""
         try:
             first = self._consumer.poll(timeout_seconds)
             messages = [] if first is None else [first, *self._consumer.consume(_AT_ONCE, 0)]
@@ -71,7 +74,7 @@ class Membership:
             raise translate(error.args[0]) from error
         if self._failure is not None:
             raise self._failure
-        return messages
+        return self._in_order(messages)
 
     def notice(self, message: Message, error: KafkaError) -> None:
         """Takes an error event of a poll, in its place between the records."""
@@ -106,9 +109,8 @@ class Membership:
 
     def start(self, restored: Restored) -> Owner:
         """Reads on where a restored partition's state ends."""
-        owner = Owner(restored.number, restored.machine)
-        self._read_from(restored.number, restored.offset)
-        self.owners[restored.number] = owner
+        owner = self.owners[restored.number] = Owner(restored.number, restored.machine, restored.offset)
+        self._begin(owner)
         if restored.missing:
             self._tell_missing(restored.number, restored.missing, restored.offset)
         return owner
@@ -137,27 +139,57 @@ class Membership:
             total += max(high - owner.machine.next_offset, 0)
         return total
 
-    def _read_from(self, number: int, offset: int) -> None:
-        place = TopicPartition(self._topic, number)
+    def _in_order(self, messages: Sequence[Message]) -> list[Message]:
+        """Leaves out what comes after a record that was passed over: from there on all is read again."""
+        again: set[int] = set()
+        return [message for message in messages if not self._is_early(message, again)]
+
+    def _is_early(self, message: Message, again: set[int]) -> bool:
+        number, offset = message.partition(), message.offset()
+        owner = self.owners.get(number if number is not None else -1)
+        if owner is None or number is None or offset is None or number in again:
+            return number in again
+        expected = owner.order.next_offset
+        if message.error() is not None or (owner.order.takes(offset) and offset <= expected):
+            return False
+        where = {"partition": number, "from_offset": expected, "to_offset": offset - 1}
+        if owner.order.next_offset > expected:
+            _log.warning("the log has no commands there", **where)
+            return False
+        _log.warning("commands were passed over; reading them again", **where)
+        again.add(number)
+        self._go_to(owner, expected)
+        return True
+
+    def _begin(self, owner: Owner) -> None:
+        """Reads where its order begins."""
+        place = TopicPartition(self._topic, owner.number)
         try:
-            self._consumer.incremental_unassign([place])
-            self._consumer.incremental_assign([TopicPartition(self._topic, number, offset)])
+            self._consumer.incremental_assign([TopicPartition(self._topic, owner.number, owner.order.next_offset)])
+            # librdkafka keeps a pause over a rebalance.
             self._consumer.resume([place])
         except KafkaException as error:
             raise translate(error.args[0]) from error
 
+    def _go_to(self, owner: Owner, offset: int) -> None:
+        """Reads on there."""
+        try:
+            self._consumer.incremental_unassign([TopicPartition(self._topic, owner.number)])
+        except KafkaException as error:
+            raise translate(error.args[0]) from error
+        owner.order.go_to(offset)
+        self._begin(owner)
+
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
             self.rebalances += 1
-            # Held at its end until it is known where to begin.
-            places = [TopicPartition(self._topic, place.partition, OFFSET_END) for place in partitions]
-            consumer.incremental_assign(places)
-            if self._closing or not places:
+            # None yet: see the top.
+            consumer.incremental_assign([])
+            if self._closing or not partitions:
                 return
-            consumer.pause(places)
-            for place in places:
+            for place in partitions:
                 self._restorer.begin(place.partition)
-            _log.info("partitions assigned", partitions=sorted(place.partition for place in places))
+            _log.info("partitions assigned", partitions=sorted(place.partition for place in partitions))
         except Exception as error:  # noqa: BLE001 - see the top
             self._keep(error)
 
@@ -179,10 +211,9 @@ class Membership:
     def _drop(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
             self._restorer.forget([place.partition for place in partitions])
-            for place in partitions:
-                self.owners.pop(place.partition, None)
-            # librdkafka waits for this, in a close without end.
-            consumer.incremental_unassign(partitions)
+            read = [place for place in partitions if self.owners.pop(place.partition, None) is not None]
+            # librdkafka waits for this, even for none, in a close without end.
+            consumer.incremental_unassign(read)
         except KafkaException as error:
             self._keep(translate(error.args[0]))
 
@@ -198,7 +229,7 @@ class Membership:
             raise translate(error.args[0]) from error
         if low <= owner.machine.next_offset:
             raise Retryable("the log is shorter than what was read of it")  # restoring says what is wrong, and the mend
-        self._read_from(owner.number, low)
+        self._go_to(owner, low)
         self._tell_missing(owner.number, low - owner.machine.next_offset, low)
 
     def _tell_missing(self, number: int, missing: int, begins: int) -> None:

@@ -15,12 +15,33 @@ if TYPE_CHECKING:
     from taximeter_schemas.quota.commands import Command
 
 
+class Order:
+    """Which record of a log comes next. One that is passed over is asked for again; the log may have none there."""
+
+    def __init__(self, start: int) -> None:
+        self.next_offset = start
+        self._doubted: int | None = None
+
+    def takes(self, offset: int) -> bool:
+        """Whether the record there may be taken; if not, read again from `next_offset` first."""
+        if offset > self.next_offset and self._doubted != self.next_offset:
+            self._doubted = self.next_offset
+            return False
+        self.next_offset = max(self.next_offset, offset + 1)
+        return True
+
+    def go_to(self, offset: int) -> None:
+        """From here on it goes on there."""
+        self.next_offset = offset
+
+
 class Owner:
     """Used by the loop's thread alone."""
 
-    def __init__(self, number: int, machine: Machine) -> None:
+    def __init__(self, number: int, machine: Machine, start: int) -> None:
         self.number = number
         self.machine = machine
+        self.order = Order(start)
         self.at_end = False
         """Whether all that lay in the log was read."""
         self.unsaved = 0

@@ -1,7 +1,7 @@
 """Answers and facts to Kafka, at once: idempotent, without a batch's wait, outside of any transaction.
 
-An answer that is lost with its process is not missed: the command has no checkpoint then, is decided again, and
-answered again alike. An answer that Kafka does not take is counted; who waited asks again with the same ids.
+An answer that is lost with its process is given again by the next, as long as no checkpoint has its command. Where one
+has, and where Kafka does not take an answer (that is counted), who waited asks again with the same ids.
 """
 
 from __future__ import annotations
