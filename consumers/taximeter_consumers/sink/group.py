@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from taximeter_consumers.sink.settings import SinkSettings
     from taximeter_schemas.settings import KafkaSettings
 
-_JOIN_MS: Final = 120_000
+_JOIN_MS: Final = 60_000
 _LOOK_SECONDS: Final = 15.0
 _GONE: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 
