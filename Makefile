@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 FAULTS ?=
+# Where compiled modules may not be written, each process of a test run, and there are hundreds, compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long lint format unit bench-pipeline bench-sink bench-sdk bench-rollup bench-quota bench-api clean chaos shadow-proof kill-proof chaos-long
