@@ -50,6 +50,19 @@ def test_a_replay_brings_back_what_was_lost(live: Live) -> None:
     assert live.totals() == totals
 
 
+@pytest.mark.parametrize("lost", ["kafka_partition != 1 OR first_offset % 3 = 0", "true"])
+def test_a_replay_brings_back_what_the_ledger_lost(live: Live, lost: str) -> None:
+    """The very batches, dead letters among them, from the rows that name them and the log; even if none is left."""
+    coordinates = "kafka_partition, first_offset, last_offset, batch_id, content_hash"
+    whole = f"SELECT {coordinates}, records, stored, dead_lettered, arrived_at FROM ingest_batches ORDER BY ALL"
+    totals, ledger = live.totals(), live.clickhouse.rows(whole)
+    live.clickhouse.execute(f"ALTER TABLE stored_ingest_batches DELETE WHERE {lost}", settings={"mutations_sync": 2})
+    assert live.clickhouse.rows(whole) != ledger
+    replayed(live, EventFilter())
+    assert live.clickhouse.rows(whole) == ledger
+    assert live.totals() == totals
+
+
 def test_a_log_that_no_ledger_knows_is_filtered_event_by_event(live: Live) -> None:
     """The dead letters hold what nobody can decode: with a filter nothing of them is stored, without one it is counted
     as bad. The log of the events is not touched."""

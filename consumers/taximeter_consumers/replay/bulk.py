@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from taximeter_consumers import failpoints
 from taximeter_consumers.replay.cuts import Cut, Cutter, cuts_of
 from taximeter_consumers.replay.topic_range import Span, TopicRange
+from taximeter_consumers.replay.unlisted import unlisted
 from taximeter_consumers.sink.bundle import Bundle
 from taximeter_consumers.sink.ledger import Ledger
 from taximeter_consumers.sink.store import Store
@@ -109,10 +110,16 @@ def known_cuts(clickhouse: ClickHouse, topic: str, log: str) -> dict[int, list[C
 
 def plan(source: Source, log: str, spans: Sequence[Span], ledger: ClickHouse, target: Target) -> Plan:
     """What of `spans` is to be stored, without what the target's ledger has. Of a log that `ledger` knows only the
-    batches that it has: the rest is the sink's to store, and would be stored in two ways. Of another log all."""
+    batches that it has, and with `again` those that it should have: the rest is the sink's to store, and would be
+    stored in two ways. Of another log all."""
     known = known_cuts(ledger, source.topic, log)
     there = {} if target.again else known_cuts(target.clickhouse, source.topic, log)
     logs = {log_span.partition: log_span for log_span in source.spans(TopicRange())}
+    if target.again:
+        for span in spans:
+            lost = unlisted(target.clickhouse, source, span, known.get(span.partition, ()))
+            if lost:
+                known.setdefault(span.partition, []).extend(lost)
     cuts: dict[int, list[Cut]] = {}
     skipped = 0
     for span in spans:
