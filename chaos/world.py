@@ -85,6 +85,8 @@ class World:
     # What was changed in the price book, in order, and the billing periods that were invoiced to the end.
     price_changes: list[PriceChange] = field(default_factory=list)
     billed: list[str] = field(default_factory=list)
+    # Checks that cannot hold after what was done, each with the reason.
+    waived: dict[str, str] = field(default_factory=dict)
     # What was limited, asked and told, where the fault is one of quotas.
     quotas: QuotaNotes = field(default_factory=QuotaNotes)
 

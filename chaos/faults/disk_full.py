@@ -1,4 +1,8 @@
-"""ClickHouse's disk is full until somebody makes it larger."""
+"""ClickHouse's disk is full until somebody makes it larger.
+
+A merge that is under way at that moment may leave a part that cannot be read, in the place of those that it merged:
+then what the runbook says is done here, too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from random import Random
 
 from chaos.faults.fault import Fault
 from chaos.lines import AWAY
+from chaos.lost_parts import bring_back, merging, set_aside, unreadable
 from chaos.small_disk import fill, grow, small_disk
 from chaos.world import World
 
@@ -35,6 +40,12 @@ def disk_full(world: World, rng: Random) -> None:
     world.await_condition(lambda: sink.log().count(AWAY) >= before + 3, "the sink to find the disk full")
     world.injected.append("ClickHouse's disk full")
     grow(disk, _LARGE_MB)
+    world.await_condition(lambda: not merging(world), "merges to end")
+    lost = unreadable(world)
+    if lost:
+        set_aside(world)
+        bring_back(world)
+        world.injected.append(f"{', '.join(lost)} lost by it and brought back")
     world.await_stored(world.stored() + 1)
 
 

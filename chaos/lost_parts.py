@@ -1,0 +1,77 @@
+"""Parts that ClickHouse cannot read, and what an operator does about it by the runbook (docs/operations.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from chaos.audit import audit
+from chaos.own_servers import CLICKHOUSE
+from chaos.world import World
+from taximeter_schemas.errors import Retryable
+
+_HELD: Final = 0
+_MOST_BYTES: Final = 2**20
+_LARGEST: Final = """
+SELECT name, path FROM system.parts
+WHERE database = currentDatabase() AND table = {table:String} AND active ORDER BY rows DESC, name LIMIT 1
+"""
+_MERGED: Final = """
+SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND NOT active
+"""
+_TABLES: Final = """
+SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name
+"""
+_CHECK: Final = "CHECK TABLE {table} SETTINGS check_query_single_value_result = 0"
+_AGAIN: Final = "what was lost was stored again, beside what was not"
+
+
+def unreadable(world: World) -> list[str]:
+    """The parts that ClickHouse has and cannot read, with their tables."""
+    found = []
+    for (table,) in world.clickhouse.rows(_TABLES):
+        with world.clickhouse.stream(_CHECK.replace("{table}", str(table)), {}, {}, "JSONEachRow") as read:
+            checked = [json.loads(line) for line in read(_MOST_BYTES).splitlines()]
+        found += [f"{table}/{one['part_path']}" for one in checked if not int(one["is_passed"])]
+    return found
+
+
+def merging(world: World) -> bool:
+    """Whether parts are being merged."""
+    return bool(world.clickhouse.scalar("SELECT count() FROM system.merges WHERE database = currentDatabase()"))
+
+
+def spoil_largest(world: World, table: str) -> str:
+    """Empties the largest file of the largest part of a table; returns both, as `unreadable` does. Raises Retryable
+    where there is no part."""
+    world.clickhouse.execute(f"SYSTEM STOP MERGES {world.name}.{table}")
+    world.await_condition(lambda: not merging(world), "merges to end")
+    # For minutes the parts that were merged into it are still there, and a restart takes them again.
+    world.clickhouse.execute(f"ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 1")
+    world.await_condition(lambda: not world.clickhouse.scalar(_MERGED, {"table": table}), "merged parts to go")
+    parts = world.clickhouse.rows(_LARGEST, {"table": table})
+    if not parts:
+        raise Retryable(f"{table} has no part to lose")
+    name, path = parts[0]
+    os.truncate(max(Path(str(path)).iterdir(), key=lambda file: file.stat().st_size), 0)
+    return f"{table}/{name}"
+
+
+def set_aside(world: World) -> None:
+    """Restarts ClickHouse, which then sets aside what it cannot read. Raises Retryable where it does not."""
+    world.own_servers.restart(CLICKHOUSE)
+    left = unreadable(world)
+    if left:
+        raise Retryable(f"after a restart ClickHouse still has {', '.join(left)}, which it cannot read")
+
+
+def bring_back(world: World) -> None:
+    """Asks the audit, and where it finds something stores the log again. It may find nothing: a part can be lost that
+    held only what newer rows have replaced. The verdict says whether it was right."""
+    code, _ = audit(world)
+    if code == _HELD:
+        return
+    world.run_command("replay", "--from-offset", "0", "--to-clickhouse", "--skip-bad")
+    world.waived |= {"copies": _AGAIN, "batches": _AGAIN}
