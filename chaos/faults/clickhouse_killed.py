@@ -9,6 +9,7 @@ from random import Random
 from chaos.faults.fault import Fault
 from chaos.inotify import await_entry
 from chaos.own_servers import CLICKHOUSE
+from chaos.parts import keep_unmerged
 from chaos.world import World
 
 _TABLES = ("stored_events", "stored_events", "stored_ingest_batches")
@@ -50,14 +51,6 @@ def directory_of(world: World, table: str) -> Path:
         {"table": table},
     )
     return Path(str(paths))
-
-
-def keep_unmerged(world: World) -> None:
-    """Where copies are to stay for counting, they stay over a restart too, which forgets SYSTEM STOP MERGES."""
-    if not world.merges:
-        names = ("max_bytes_to_merge_at_max_space_in_pool", "max_bytes_to_merge_at_min_space_in_pool")
-        settings = ", ".join(f"{name} = 1" for name in names)
-        world.clickhouse.execute(f"ALTER TABLE stored_events MODIFY SETTING {settings}")
 
 
 FAULTS = (

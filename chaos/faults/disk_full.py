@@ -12,7 +12,7 @@ from random import Random
 
 from chaos.faults.fault import Fault
 from chaos.lines import AWAY
-from chaos.lost_parts import bring_back, merging, set_aside, unreadable
+from chaos.parts import bring_back, merging, set_aside, unreadable
 from chaos.small_disk import fill, grow, small_disk
 from chaos.world import World
 
@@ -44,8 +44,8 @@ def disk_full(world: World, rng: Random) -> None:
     lost = unreadable(world)
     if lost:
         set_aside(world)
-        bring_back(world)
-        world.injected.append(f"{', '.join(lost)} lost by it and brought back")
+        code, _ = bring_back(world)
+        world.injected.append(f"{', '.join(lost)} lost by it; the audit ended with {code}")
     world.await_stored(world.stored() + 1)
 
 

@@ -43,6 +43,7 @@ _KINDS: Final = {
     "COMMANDS ARE MISSING": "missing",
     "partitions lost": "partitions_lost",
     "Kafka reports an error": "kafka",
+    "commands were passed over": "kafka",
     "rows are missing": "rows_missing",
     "tick failed": "tick",
     "no tick": "tick",

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from tests.shadow.conftest import Live
 
+from taximeter_consumers.audit.log import LogProbe
 from taximeter_consumers.replay import bulk
 from taximeter_consumers.replay.event_filter import EventFilter
 from taximeter_consumers.replay.into_clickhouse import Conduct, Wish, store
@@ -23,7 +24,9 @@ def replayed(live: Live, wanted: EventFilter, topic: str | None = None) -> bulk.
     name = topic or live.topics.events
     with closing(TopicReader(live.kafka, name)) as reader:
         log = LogIdentity(live.kafka, name, seen=False).log
-        wish = Wish(TopicRange(), wanted, PackagedRegistry())
+        with closing(LogProbe(live.kafka, name, live.topics.events)) as probe:
+            settled = {one: offset for one, offset in probe.committed(reader.partitions).items() if offset is not None}
+        wish = Wish(TopicRange(), wanted, PackagedRegistry(), settled)
         stored, _ = store(reader, log, wish, live.clickhouse, Conduct())
     return stored
 

@@ -9,9 +9,9 @@ counted and go nowhere: of a topic that a sink has read they are dead letters al
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from taximeter_consumers import failpoints
@@ -59,12 +59,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Target:
-    """Where batches are stored. `again`: also what its ledger has already. `only`: those that it says yes to."""
+    """Where batches are stored. `again`: also what its ledger has already, and what it has lost below `settled`, the
+    sink's own offsets by partition. `only`: those that it says yes to."""
 
     clickhouse: ClickHouse
     registry: Registry
     again: bool = False
     only: Callable[[Batch], bool] | None = None
+    settled: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,9 @@ def plan(source: Source, log: str, spans: Sequence[Span], ledger: ClickHouse, ta
     there = {} if target.again else known_cuts(target.clickhouse, source.topic, log)
     logs = {log_span.partition: log_span for log_span in source.spans(TopicRange())}
     if target.again:
-        for span in spans:
-            lost = unlisted(target.clickhouse, source, span, known.get(span.partition, ()))
-            if lost:
-                known.setdefault(span.partition, []).extend(lost)
+        settled = [replace(one, end=min(one.end, target.settled.get(one.partition, 0))) for one in logs.values()]
+        for partition, lost in unlisted(target.clickhouse, source, settled, known).items():
+            known.setdefault(partition, []).extend(lost)
     cuts: dict[int, list[Cut]] = {}
     skipped = 0
     for span in spans:

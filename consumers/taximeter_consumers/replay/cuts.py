@@ -112,5 +112,10 @@ def batch_of(topic: str, partition: int, messages: Sequence[Any]) -> Batch:
         partition=partition,
         offsets=[message.offset() for message in messages],
         values=[message.value() for message in messages],
-        arrivals=[min(max(message.timestamp()[1], 0), _MOST_MILLIS) for message in messages],
+        arrivals=list(map(arrival_of, messages)),
     )
+
+
+def arrival_of(message: Any) -> int:
+    """When the broker appended it, Unix milliseconds; 0 where it does not say."""
+    return min(max(int(message.timestamp()[1]), 0), _MOST_MILLIS)

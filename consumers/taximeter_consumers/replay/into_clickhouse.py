@@ -8,9 +8,9 @@ Either may be killed and called again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from taximeter_consumers.replay import bulk
@@ -81,11 +81,13 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Wish:
-    """Which part of the source, which events of it, and where their schemas are."""
+    """Which part of the source, which events of it, and where their schemas are. `settled`: below which offset of each
+    partition the sink has settled everything, so that what the ledger lacks there, it has lost."""
 
     range: TopicRange
     filter: EventFilter
     registry: Registry
+    settled: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def store(source: Source, log: str, wanted: Wish, clickhouse: ClickHouse, conduc
     chosen = Chosen(source, wanted.filter, wanted.registry)
     selects_all = wanted.filter.selects_all
     # What the ledger has is stored again, for its rows may be gone.
-    target = bulk.Target(clickhouse, wanted.registry, again=True)
+    target = bulk.Target(clickhouse, wanted.registry, again=True, settled=wanted.settled)
     todo = bulk.plan(source, log, source.spans(wanted.range), clickhouse, target)
     if todo.is_known and not selects_all:
         target = replace(target, only=lambda batch: chosen.has_wanted(batch.values))

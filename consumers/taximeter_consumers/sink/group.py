@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from taximeter_consumers.kafka_errors import translate
 from taximeter_consumers.sink.intent import Standing, from_metadata
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from taximeter_schemas.settings import KafkaSettings
 
 _JOIN_MS: Final = 60_000
-_LOOK_SECONDS: Final = 15.0
+_LOOK_SECONDS: Final = 5.0
+_NO_PATIENCE_SECONDS: Final = 0.2
 _GONE: Final = frozenset({"UNKNOWN_TOPIC_OR_PART", "UNKNOWN_TOPIC_ID", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 
 
@@ -48,8 +49,9 @@ def open_consumer(kafka: KafkaSettings, sink: SinkSettings) -> Consumer:
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": sink.session_timeout_ms,
         "heartbeat.interval.ms": max(sink.session_timeout_ms // 4, 250),
-        # So long, too, librdkafka waits for a coordinator that lost its question about joining on its own way; the loop
-        # may wait for the last inserts, or once for ClickHouse's word on where to go on.
+        # So long, too, librdkafka waits for a coordinator that lost its question about joining on its own way. The loop
+        # may wait for the last inserts, or once for ClickHouse's word on where to go on: who waits longer has nothing
+        # to store, and joins anew.
         "max.poll.interval.ms": sink.session_timeout_ms + int(sink.stop_timeout_seconds * 1_000) + _JOIN_MS,
         "fetch.wait.max.ms": 100,
         "queued.max.messages.kbytes": max(sink.memory_bytes // 8192, 1024),
@@ -73,16 +75,19 @@ def committed(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[
     return {entry.partition: from_metadata(entry.metadata, entry.partition, entry.offset) for entry in found}
 
 
-def beginning(consumer: Consumer, topic: str, number: int) -> int:
-    """Where the log of a partition begins now.
+def beginnings(consumer: Consumer, topic: str, numbers: Iterable[int]) -> dict[int, int]:
+    """Where the logs of partitions begin now; where the broker does not say, librdkafka is left to ask.
 
     Asked here, because librdkafka, told to begin at "the beginning", takes a late answer about that for the place to go
-    on at, though it was told an offset by then."""
-    try:
-        low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_LOOK_SECONDS)
-    except KafkaException as error:
-        raise told(error.args[0]) from error
-    return int(low)
+    on at, though it was told an offset by then. One partition without a leader keeps nobody from the others."""
+    found, patience = {}, _LOOK_SECONDS
+    for number in numbers:
+        try:
+            low, _ = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=patience)
+        except KafkaException:
+            low, patience = OFFSET_BEGINNING, _NO_PATIENCE_SECONDS
+        found[number] = low
+    return found
 
 
 def behind(consumer: Consumer, topic: str, apart_from: Container[int]) -> list[int]:

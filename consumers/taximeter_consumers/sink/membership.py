@@ -163,26 +163,27 @@ class Membership:
         standings = group.committed(consumer, partitions)
         foreign = any(standing.log is None and standing.offset >= 0 for standing in standings.values())
         stored_to = self._stored_to() if foreign else {}
-        same_log, starts = {}, []
+        same_log, offsets, fresh = {}, dict[int, int](), list[int]()
         for number, standing in standings.items():
             start = start_of(standing, self._identity.log, stored_to.get(number))
             if start.trouble is not None:
                 self._tell(number, standing, start.trouble, stored_to.get(number))
-            if start.offset is not None:
-                same_log[number] = standing
-            at = group.beginning(consumer, self._topic, number) if start.offset is None else start.offset
-            starts.append(TopicPartition(self._topic, number, at))
+            if start.offset is None:
+                fresh.append(number)
+            else:
+                same_log[number], offsets[number] = standing, start.offset
+        offsets |= group.beginnings(consumer, self._topic, fresh)
         rebuilds = to_rebuild(same_log)
-        for place in starts:
-            announced = same_log[place.partition].intents if place.partition in same_log else ()
-            self.partitions[place.partition] = Partition(self._topic, place.partition, place.offset, announced)
+        for number, offset in offsets.items():
+            announced = same_log[number].intents if number in same_log else ()
+            self.partitions[number] = Partition(self._topic, number, max(offset, 0), announced)
         self.rebuilds.extend(rebuilds)
         if rebuilds:
             _log.info(
                 "taking up announced batches", slices=[str(one) for rebuild in rebuilds for one in rebuild.intent]
             )
         _log.info("partitions assigned", partitions=sorted(standings))
-        return starts
+        return [TopicPartition(self._topic, number, offset) for number, offset in offsets.items()]
 
     def _tell(self, number: int, standing: Standing, trouble: Trouble, stored_to: int | None) -> None:
         facts = {"partition": number, "committed": standing.offset, "stored_to": stored_to}

@@ -16,6 +16,7 @@ from taximeter_infra.cli.replay_progress import progress
 from taximeter_infra.cli.replay_run import log_of, opened, say_gone
 
 if TYPE_CHECKING:
+    from taximeter_consumers.replay.source import Source
     from taximeter_infra.cli.replay_options import Options
 
 _STATEMENT_SECONDS = 3_600
@@ -33,7 +34,7 @@ def run_clickhouse(options: Options, now: datetime) -> None:
         opened(options, registry) as source,
     ):
         say_gone(source.spans(wanted))
-        wish = Wish(wanted, options.wanted.parsed(now), registry)
+        wish = Wish(wanted, options.wanted.parsed(now), registry, _settled(options, source))
         conduct = Conduct(Pace(options.rate), progress)
         stored, left_out = store(source, log_of(options, source), wish, clickhouse, conduct)
     bad = stored.bad + left_out
@@ -44,3 +45,16 @@ def run_clickhouse(options: Options, now: datetime) -> None:
     typer.echo(json.dumps(done, indent=2) if options.as_json else told_so)
     if bad and not options.skip_bad:
         raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _settled(options: Options, source: Source) -> dict[int, int]:
+    """Where the sink stands in a topic; nothing where the source is none."""
+    from taximeter_consumers.audit.log import LogProbe
+    from taximeter_consumers.sink.settings import SinkSettings
+
+    if options.range.from_archive:
+        return {}
+    group = context.settings_of(SinkSettings, {}).group_id
+    with closing(LogProbe(context.kafka_settings(), source.topic, group)) as probe:
+        committed = probe.committed(sorted(source.partitions))
+    return {partition: offset for partition, offset in committed.items() if offset is not None}

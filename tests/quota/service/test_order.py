@@ -25,15 +25,22 @@ PARTITION = partition_of("account/acme", PARTITIONS)
 
 @given(st.sets(st.integers(0, 30)), st.integers(0, 5), st.lists(st.integers(0, 5)))
 def test_every_record_is_taken_wherever_the_client_jumps(log: set[int], start: int, jumps: list[int]) -> None:
-    """A client that jumps ahead is sent back, once; holes that the log itself has are taken for what they are."""
+    """A client that jumps ahead, also to the end, also again, is sent back; holes of the log are taken for what they
+    are. Only who jumps to the same place twice is believed."""
     records = sorted(one for one in log if one >= start)
-    order, taken, place, sent_back = Order(start), list[int](), start, False
-    while rest := [one for one in records if one >= place]:
-        ahead = 0 if sent_back or not jumps else jumps.pop()
-        there = rest[min(ahead, len(rest) - 1)]
-        sent_back = not order.takes(there)
-        if sent_back:
+    order, taken, place, landed = Order(start), list[int](), start, set[tuple[int, int]]()
+    end = max([start, *(one + 1 for one in records)])
+    while place < end:
+        rest = [one for one in records if one >= place]
+        ahead = jumps.pop() if jumps else 0
+        there = rest[ahead] if ahead < len(rest) else end
+        if ahead and (place, there) in landed:
+            there = rest[0]
+        landed.add((place, there))
+        if not order.takes(there, is_end=there == end):
             place = order.next_offset
+        elif there == end:
+            break
         else:
             taken.append(there)
             place = there + 1
@@ -52,26 +59,55 @@ def member(world: World, consumer: Consumer) -> Iterator[Membership]:
         membership.poll(0.02)
         for restored in restorer.finished():
             membership.start(restored)
-    yield membership
-    restorer.close()
-    membership.leave()
+    try:
+        yield membership
+    finally:
+        restorer.close()
+        membership.leave()
+
+
+class Watched(Consumer):
+    """Notes where it was told to begin."""
+
+    told: list[TopicPartition]
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        """As it is."""
+        self.told = [*getattr(self, "told", []), *partitions]
+        super().incremental_assign(partitions)
 
 
 @pytest.mark.integration
-def test_commands_that_the_client_passes_over_are_read_again(world: World) -> None:
-    """librdkafka jumps to another offset than it was told: what lies before it comes nevertheless, once, in order."""
+def test_the_client_is_told_where_to_begin_by_numbers_only(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once, when it is known: the broker's word on where "the end" is may come late, and moves it then."""
+    monkeypatch.setattr(clients, "Consumer", Watched)
+    consumer = clients.member(world.kafka, world.settings())
+    assert isinstance(consumer, Watched)
+    world.send(reserve("acme", 1))
+    with member(world, consumer):
+        assert sorted((place.partition, place.offset) for place in consumer.told) == [(0, 0), (1, 0), (2, 0), (3, 0)]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("landed", [6, 10])
+def test_commands_that_the_client_passes_over_are_read_again(world: World, landed: int) -> None:
+    """librdkafka jumps to another offset than it was told, the end itself perhaps: what lies before it comes
+    nevertheless, once, in order, and nobody takes the end for reached."""
     consumer = clients.member(world.kafka, world.settings())
     place = TopicPartition(world.topics.quota_commands, PARTITION)
     with capture_logs() as logs, member(world, consumer) as membership:
         world.send(*(reserve("acme", 1) for _ in range(10)))
         consumer.incremental_unassign([place])
-        consumer.incremental_assign([TopicPartition(place.topic, place.partition, 6)])
+        consumer.incremental_assign([TopicPartition(place.topic, place.partition, landed)])
         offsets, end = list[int](), time.monotonic() + 60
         while len(offsets) < 10 and time.monotonic() < end:
-            offsets += [message.offset() or 0 for message in membership.poll(0.02) if message.error() is None]
+            for message in membership.poll(0.02):
+                if message.partition() == PARTITION:
+                    assert message.error() is None or len(offsets) in {0, 10}
+                    offsets += [] if message.error() else [message.offset() or 0]
         assert offsets == list(range(10))
     told = [(one["event"], one["from_offset"], one["to_offset"]) for one in logs if "from_offset" in one]
-    assert told == [("commands were passed over; reading them again", 0, 5)]
+    assert told == [("commands were passed over; reading them again", 0, landed - 1)]
 
 
 @pytest.mark.integration

@@ -149,12 +149,14 @@ class Membership:
         owner = self.owners.get(number if number is not None else -1)
         if owner is None or number is None or offset is None or number in again:
             return number in again
-        expected = owner.order.next_offset
-        if message.error() is not None or (owner.order.takes(offset) and offset <= expected):
+        error, expected = message.error(), owner.order.next_offset
+        is_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 - see `notice`
+        if error is not None and not is_end:
             return False
         where = {"partition": number, "from_offset": expected, "to_offset": offset - 1}
-        if owner.order.next_offset > expected:
-            _log.warning("the log has no commands there", **where)
+        if owner.order.takes(offset, is_end=is_end):
+            if offset > expected:
+                _log.info("the log has no commands there", **where)
             return False
         _log.warning("commands were passed over; reading them again", **where)
         again.add(number)

@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 
 
 class Order:
-    """Which record of a log comes next. One that is passed over is asked for again; the log may have none there."""
+    """Which record of a log comes next. Whether one was passed over, or the log has none there, shows when it is read
+    again: a hole of the log ends where it ended before."""
 
     def __init__(self, start: int) -> None:
         self.next_offset = start
-        self._doubted: int | None = None
+        self._doubted: tuple[int, int] | None = None
 
-    def takes(self, offset: int) -> bool:
-        """Whether the record there may be taken; if not, read again from `next_offset` first."""
-        if offset > self.next_offset and self._doubted != self.next_offset:
-            self._doubted = self.next_offset
+    def takes(self, offset: int, *, is_end: bool = False) -> bool:
+        """Whether the record there, or the log's end (`is_end`), may be taken; if not, read on from `next_offset`."""
+        jump = (self.next_offset, offset)
+        if offset > self.next_offset and self._doubted != jump:
+            self._doubted = jump
             return False
-        self.next_offset = max(self.next_offset, offset + 1)
+        self.next_offset = max(self.next_offset, offset if is_end else offset + 1)
         return True
 
     def go_to(self, offset: int) -> None:

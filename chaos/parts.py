@@ -1,4 +1,5 @@
-"""Parts that ClickHouse cannot read, and what an operator does about it by the runbook (docs/operations.md)."""
+"""The parts of ClickHouse's tables: whether they are merged, which of them it cannot read, and what an operator does
+about that by the runbook (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -24,8 +25,16 @@ SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 
 _TABLES: Final = """
 SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name
 """
+_NO_MERGES: Final = "max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"
+"""Settings of a table; they last over a restart, which forgets SYSTEM STOP MERGES."""
 _CHECK: Final = "CHECK TABLE {table} SETTINGS check_query_single_value_result = 0"
 _AGAIN: Final = "what was lost was stored again, beside what was not"
+
+
+def keep_unmerged(world: World) -> None:
+    """Where copies are to stay for counting, they stay over a restart, too."""
+    if not world.merges:
+        world.clickhouse.execute(f"ALTER TABLE stored_events MODIFY SETTING {_NO_MERGES}")
 
 
 def unreadable(world: World) -> list[str]:
@@ -46,10 +55,10 @@ def merging(world: World) -> bool:
 def spoil_largest(world: World, table: str) -> str:
     """Empties the largest file of the largest part of a table; returns both, as `unreadable` does. Raises Retryable
     where there is no part."""
-    world.clickhouse.execute(f"SYSTEM STOP MERGES {world.name}.{table}")
+    # For minutes the parts that were merged into it are still there, and a restart takes them again. SYSTEM STOP MERGES
+    # would keep them for ever.
+    world.clickhouse.execute(f"ALTER TABLE {table} MODIFY SETTING {_NO_MERGES}, old_parts_lifetime = 1")
     world.await_condition(lambda: not merging(world), "merges to end")
-    # For minutes the parts that were merged into it are still there, and a restart takes them again.
-    world.clickhouse.execute(f"ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 1")
     world.await_condition(lambda: not world.clickhouse.scalar(_MERGED, {"table": table}), "merged parts to go")
     parts = world.clickhouse.rows(_LARGEST, {"table": table})
     if not parts:
@@ -67,11 +76,12 @@ def set_aside(world: World) -> None:
         raise Retryable(f"after a restart ClickHouse still has {', '.join(left)}, which it cannot read")
 
 
-def bring_back(world: World) -> None:
-    """Asks the audit, and where it finds something stores the log again. It may find nothing: a part can be lost that
-    held only what newer rows have replaced. The verdict says whether it was right."""
-    code, _ = audit(world)
-    if code == _HELD:
-        return
-    world.run_command("replay", "--from-offset", "0", "--to-clickhouse", "--skip-bad")
-    world.waived |= {"copies": _AGAIN, "batches": _AGAIN}
+def bring_back(world: World) -> tuple[int, str]:
+    """Asks the audit, and where it finds something stores the log again. Returns the audit's exit code and words: 0
+    where it found nothing, for a part can be lost that held only what newer rows have replaced. The verdict says
+    whether it was right."""
+    code, told = audit(world)
+    if code != _HELD:
+        world.run_command("replay", "--from-offset", "0", "--to-clickhouse", "--skip-bad")
+        world.waived |= {"copies": _AGAIN, "batches": _AGAIN}
+    return code, told
