@@ -124,7 +124,8 @@ def of_gaps(found: Mapping[Stretch, Reread | None]) -> list[Finding]:
         elif reread.records:
             text = (
                 f"offsets {gap} are in no batch, yet their {reread.records:,} records are stored or dead-lettered:"
-                " rows of the ledger are missing"
+                " rows of the ledger are missing; `taximeter replay --from-offset 0 --to-clickhouse --skip-bad` enters"
+                " them again"
             )
             told.append(Finding(Severity.BROKEN, "gap_stored", text, reread.records, gap.first, gap.last))
     return told
