@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from tests.conftest import TopicNames
 
 from taximeter_consumers.quota.service.predecessor import claim_of
+from taximeter_consumers.quota.service.promise import PROBED, probe_of
 from taximeter_consumers.quota.service.restore import Site, restore
 from taximeter_infra.stack.local_stack import LocalStack
 from taximeter_infra.stack.plan import StackAddresses, StackPlan
@@ -28,29 +29,35 @@ def leave_open(kafka: KafkaSettings, topics: TopicSettings, group: str, *, offse
     place = TopicPartition(topics.quota_commands, NUMBER, 0, claim_of(OWNER, fresh=True))
     with closing(Consumer({**kafka.client_config(), "group.id": group})) as consumer:
         consumer.commit(offsets=[place], asynchronous=False)
-        producer = Producer({**kafka.client_config(), "transactional.id": OWNER})
-        producer.init_transactions(30)
-        producer.begin_transaction()
-        producer.produce(topics.quota_state, key=b"k", value=b"v", partition=NUMBER)
-        producer.flush(30)
+        producer = begin(kafka, topics, OWNER, NUMBER)
         if offsets:
             producer.send_offsets_to_transaction([place], consumer.consumer_group_metadata(), 30)
 
 
-def forget(transactions: list[Path]) -> None:
-    """What the coordinator knows of the owner's transactions ends with the first line: that it has none."""
+def begin(kafka: KafkaSettings, topics: TopicSettings, transactional_id: str, number: int) -> Producer:
+    """A transaction with a record of the state."""
+    producer = Producer({**kafka.client_config(), "transactional.id": transactional_id})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topics.quota_state, key=b"k", value=b"v", partition=number)
+    producer.flush(30)
+    return producer
+
+
+def forget(transactions: list[Path], transactional_id: str) -> None:
+    """What the coordinator knows of somebody's transactions ends with the first line: that it has none."""
     for log in transactions:
         written = log.read_bytes()
-        if OWNER.encode() in written:
+        if transactional_id.encode() in written:
             log.write_bytes(written[: 12 + int.from_bytes(written[8:12], "big")])
             for index in (*log.parent.glob("*.index"), *log.parent.glob("*.timeindex")):
                 index.unlink()
 
 
-def open_records(kafka: KafkaSettings, topics: TopicSettings) -> int:
+def open_records(kafka: KafkaSettings, topics: TopicSettings, number: int = NUMBER) -> int:
     """How many records of the state wait for the end of a transaction."""
     admin = AdminClient({**kafka.client_config()})
-    place = TopicPartition(topics.quota_state, NUMBER)
+    place = TopicPartition(topics.quota_state, number)
     ends = [
         admin.list_offsets({place: OffsetSpec.latest()}, isolation_level=level)[place].result().offset
         for level in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED)
@@ -70,12 +77,20 @@ def test_a_transaction_that_the_broker_has_forgotten_is_ended(
     plan = replace(StackPlan.on_free_ports(tmp_path, "kafka"), clickhouse=local_stack.clickhouse_url).settled()
     topics = topic_names.quota_settings(partitions=2)
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{plan.kafka_port}", security_protocol="plaintext")
+    probe = probe_of(topic_names.group)
     with LocalStack(plan):
         ensure_topics(kafka, topics)
         leave_open(kafka, topics, topic_names.group, offsets=offsets)
-    forget([*(tmp_path / "kafka" / "data").glob("__transaction_state-*/*.log")])
+        begin(kafka, topics, probe, PROBED)
+    for transactional_id in (OWNER, probe):
+        forget([*(tmp_path / "kafka" / "data").glob("__transaction_state-*/*.log")], transactional_id)
     with LocalStack(plan):
         assert open_records(kafka, topics) > 0
-        found = restore(Site(kafka, topics, topic_names.group, 2, 30.0), NUMBER, lambda: False)
+        assert open_records(kafka, topics, PROBED) > 0
+        site = Site(kafka, topics, topic_names.group, 2, 30.0)
+        found = restore(site, NUMBER, lambda: False)
         assert (found.offset, found.is_fresh) == (0, True)
         assert open_records(kafka, topics) == 0
+        # Nobody has claimed this one, but every service that starts looks there whether the broker keeps its word.
+        assert restore(site, PROBED, lambda: False).is_fresh
+        assert open_records(kafka, topics, PROBED) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -115,7 +115,7 @@ def test_a_log_with_a_hole_is_decided_on(world: World) -> None:
     """Records of a transaction that was rolled back are never seen: who asks after them gets an answer."""
     producer = Producer({**world.kafka.client_config(), "transactional.id": world.group})
     producer.init_transactions(30)
-    with world.service(), capture_logs() as logs:
+    with closing(producer), world.service(), capture_logs() as logs:
         world.ask(facts("acme", 100), reserve("acme", 10))
         producer.begin_transaction()
         for _ in range(3):
@@ -123,6 +123,6 @@ def test_a_log_with_a_hole_is_decided_on(world: World) -> None:
         producer.flush(30)
         producer.abort_transaction(30)
         assert statuses(world.ask(reserve("acme", 90), reserve("acme", 1))) == ["granted", "denied"]
-    holes = [one["to_offset"] - one["from_offset"] for one in logs if one["event"] == "the log has no commands there"]
-    assert holes == [3]
-    producer.close()
+    holes = [one for one in logs if one["event"] == "the log has no commands there"]
+    # Three records, and the marker of their end, which the broker may write after the next commands.
+    assert sum(hole["to_offset"] - hole["from_offset"] + 1 for hole in holes) in {3, 4}

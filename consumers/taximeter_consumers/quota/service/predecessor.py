@@ -27,6 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, tho
 from taximeter_consumers.kafka_client import QUIET
 from taximeter_consumers.kafka_errors import translate
 from taximeter_consumers.quota.service import clients
+from taximeter_consumers.quota.service.promise import PROBED, probe_of
 from taximeter_schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -80,10 +81,19 @@ class Predecessor:
         return _standing(self._asked(stable=False), stable=False)
 
     def roll_back(self, transactional_id: str) -> None:
-        """Rolls back what the process of that id left open; once in a while, and in silence where it cannot."""
-        if not transactional_id or time.monotonic() < self._not_before:
+        """Rolls back what the process of that id left open; once in a while, and in silence where it cannot. Where
+        services look whether the broker keeps its word, it may be such a look that was cut short."""
+        is_probed = self._place[1] == PROBED
+        if time.monotonic() < self._not_before or not (transactional_id or is_probed):
             return
         _log.info("rolling back what the owner before left open", partition=self._place[1])
+        if transactional_id:
+            self._end_all(transactional_id, with_offset=True)
+        if is_probed:
+            self._end_all(probe_of(self._group), with_offset=False)
+        self._not_before = time.monotonic() + _AGAIN_SECONDS
+
+    def _end_all(self, transactional_id: str, *, with_offset: bool) -> None:
         # Each would fence the other: the owner before had several partitions.
         with _one_at_a_time, suppress(KafkaException, Misconfigured):
             producer = clients.transactional(self._kafka, transactional_id)
@@ -91,16 +101,17 @@ class Predecessor:
             # Here it is over, unless the broker has forgotten to tell the partitions.
             producer.begin_transaction()
             try:
-                self._touch(producer, transactional_id)
+                self._touch(producer, transactional_id, with_offset=with_offset)
             finally:
                 producer.abort_transaction(_SECONDS)
-        self._not_before = time.monotonic() + _AGAIN_SECONDS
 
-    def _touch(self, producer: Producer, transactional_id: str) -> None:
+    def _touch(self, producer: Producer, transactional_id: str, *, with_offset: bool) -> None:
         """What is rolled back: a deletion of nothing, and an offset."""
         topic, number = self._state
         producer.produce(topic, key=_NOTHING, value=None, partition=number)
         producer.flush(_SECONDS)
+        if not with_offset:
+            return
         with closing(clients.reader(self._kafka, self._group)) as reader:
             token = reader.consumer_group_metadata()
             producer.send_offsets_to_transaction([TopicPartition(*self._place, 0, transactional_id)], token, _SECONDS)

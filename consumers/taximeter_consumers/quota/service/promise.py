@@ -24,22 +24,31 @@ if TYPE_CHECKING:
 _SECONDS: Final = 15.0
 _POLLS: Final = 30
 PROBE: Final = "probe"
+PROBED: Final = 0
+"""The partition of the state that it looks at."""
 _MEND: Final = (
     "use Apache Kafka 2.5 or later: with Java 17 and Maven installed `taximeter up` starts it, or set"
     " KAFKA_BOOTSTRAP_SERVERS to your own"
 )
 
 
+def probe_of(group: str) -> str:
+    """The transactional id of a group's probes: one for all, so that each ends what a broker has forgotten of another.
+
+    Of two services that start at once the first is fenced, and tries again."""
+    return f"{group}-{PROBE}"
+
+
 def require_transactions(kafka: KafkaSettings, topics: TopicSettings, group: str) -> None:
     """Writes a deletion of nothing into the state, rolls it back, and looks whether it is there.
 
-    Raises Misconfigured where the broker does not keep its word, else Retryable.
+    Raises Misconfigured where the broker does not keep its word, else Retryable or Fenced.
     """
     mark = secrets.token_hex(8)
     try:
-        offset = _rolled_back(kafka, topics.quota_state, f"{group}-{PROBE}-{mark}", mark)
+        offset = _rolled_back(kafka, topics.quota_state, probe_of(group), mark)
         with closing(clients.reader(kafka, f"{group}-{PROBE}")) as reader:
-            reader.assign([TopicPartition(topics.quota_state, 0, offset)])
+            reader.assign([TopicPartition(topics.quota_state, PROBED, offset)])
             shown = _is_shown(reader, mark.encode())
     except KafkaException as error:
         failure = translate(error.args[0])
@@ -64,7 +73,7 @@ def _rolled_back(kafka: KafkaSettings, topic: str, transactional_id: str, mark: 
     producer.init_transactions(_SECONDS)
     producer.begin_transaction()
     producer.produce(
-        topic, key=PROBE.encode(), value=None, partition=0, headers={"mark": mark.encode()}, on_delivery=delivered
+        topic, key=PROBE.encode(), value=None, partition=PROBED, headers={"mark": mark.encode()}, on_delivery=delivered
     )
     producer.flush(_SECONDS)
     producer.abort_transaction(_SECONDS)
