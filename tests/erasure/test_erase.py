@@ -19,6 +19,7 @@ from taximeter_consumers.failpoints import ERASE, VARIABLE
 from taximeter_consumers.rollups import rebuild, tick
 
 pytestmark = pytest.mark.integration
+QUICK = {"erase.events", "erase.deleted"}
 # Somebody else's names, which happen to be the same.
 OTHERS = {"stored_quota_assignments.name": 1, "stored_quota_add_ons.name": 1, "stored_quota_add_ons.reason": 2}
 OTHERS |= {"stored_quota_state.name": 1, "stored_quota_state.level": 1}
@@ -86,7 +87,9 @@ def test_one_account_alone(storage: Storage, taximeter: Taximeter) -> None:
     assert (nobody.exit_code, "no row names this user" in nobody.stderr) == (0, True)
 
 
-@pytest.mark.parametrize("point", ERASE)
+@pytest.mark.parametrize(
+    "point", [point if point in QUICK else pytest.param(point, marks=pytest.mark.long) for point in ERASE]
+)
 def test_killed_anywhere_and_given_again(storage: Storage, taximeter: Taximeter, point: str) -> None:
     """The same order, or `--again`, which does not know the id, finishes it: nothing is named, no sum has changed."""
     before = sums(storage.clickhouse)

@@ -175,7 +175,9 @@ if sys.argv[2] == "fork":
 """
 
 
-@pytest.mark.parametrize("end", ["kill", "sigterm", "exit", "fork"])
+@pytest.mark.parametrize(
+    "end", ["kill", "sigterm", *(pytest.param(end, marks=pytest.mark.long) for end in ("exit", "fork"))]
+)
 def test_what_was_spooled_outlives_its_process(end: str, tmp_path: Path) -> None:
     """A kill -9 costs what was in memory, not what was on disk; every other end costs nothing. No id comes twice."""
     done = subprocess.run(

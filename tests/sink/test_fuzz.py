@@ -94,7 +94,7 @@ def test_settings_are_sensible_or_refused(given_words: dict[str, str]) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_what_becomes_of_a_record_does_not_depend_on_its_neighbours(pipeline: Pipeline, seed: int) -> None:
     """Spoiled records among sound ones, and then each record in a batch of its own: the verdicts are the same.
 

@@ -44,11 +44,11 @@ def cuts_of(span: Span, known: Iterable[Cut], log: Span, *, known_only: bool) ->
             continue
         begin = cut.first if not found else max(cut.first, reached)
         if begin > reached and not known_only:
-            found.extend(_round_cuts(reached, begin))
+            found.extend(round_cuts(reached, begin))
         found.append(Cut(begin, cut.last))
         reached = cut.last + 1
     if not known_only:
-        found.extend(_round_cuts(reached, span.end))
+        found.extend(round_cuts(reached, span.end))
     return found
 
 
@@ -62,7 +62,8 @@ def covers(cuts: Iterable[Cut], wanted: Cut) -> bool:
     return reached > wanted.last
 
 
-def _round_cuts(first: int, end: int) -> Iterator[Cut]:
+def round_cuts(first: int, end: int) -> Iterator[Cut]:
+    """The cuts of a stretch of which no ledger knows anything; `end` is not in it."""
     while first < end:
         last = min(end, (first // ROUND + 1) * ROUND) - 1
         yield Cut(first, last)

@@ -1,8 +1,9 @@
-"""Batches whose rows are stored and which the ledger does not list: it lost a part, as ClickHouse may on a full disk.
+"""Batches that the sink has settled and that the ledger does not list: it lost a part, as on a full disk it may.
 
 A row names its batch by number, and the number comes from the batch's place in the log and its bytes. So with the log
-at hand the very batch is found again: it is the stretch around those rows that has this number. Only what the sink has
-settled is looked at: rows above that belong to batches that are on their way, or that wait for an operator.
+at hand the very batch is found again: it is the stretch around those rows that has this number. What lies between has
+no rows (bad records, or lost as well) and is cut anew. Above what the sink has committed nothing is looked at: there
+batches are on their way, or wait for an operator.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from taximeter_consumers.replay.cuts import Cut, arrival_of, batch_of
+from taximeter_consumers.replay.cuts import Cut, arrival_of, batch_of, round_cuts
 from taximeter_consumers.replay.topic_range import Span
 from taximeter_consumers.sink.settings import MOST_ROWS_OF_A_BUNDLE
 
@@ -62,19 +63,27 @@ class Hole(NamedTuple):
 def unlisted(
     clickhouse: ClickHouse, source: Source, settled: Iterable[Span], listed: Mapping[int, Sequence[Cut]]
 ) -> dict[int, list[Cut]]:
-    """The batches, by partition, that are stored and are not `listed`, in those spans of the log that are settled.
-    Raises what reading raises."""
+    """The cuts, by partition, of all that is not `listed` in those spans of the log that are settled. Raises what
+    reading raises."""
     holes = [Hole(span.partition, cut) for span in settled for cut in holes_of(span, listed.get(span.partition, ()))]
     holes = sorted(sorted(holes, key=_size, reverse=True)[:_MOST_HOLES])
     rows = _rows(clickhouse, source.topic, holes) if holes else {}
     found: dict[int, list[Cut]] = {}
     for partition, cut in holes:
+        whole = Span(partition, cut.first, cut.last + 1)
         inside = [one for one in rows.get(partition, ()) if cut.first <= one.first and one.last <= cut.last]
-        if inside:
-            messages = source.read([Span(partition, cut.first, cut.last + 1)])
-            again = list(recognised(source.topic, partition, messages, inside))
-            found.setdefault(partition, []).extend(again)
-            _tell(partition, cut, known_again=len(again), of=len(inside))
+        again = list(recognised(source.topic, partition, source.read([whole]), inside)) if inside else []
+        anew = [one for left in holes_of(whole, again) for one in round_cuts(left.first, left.last + 1)]
+        found.setdefault(partition, []).extend([*again, *anew])
+        _log.info(
+            "the ledger lacks what the sink has committed",
+            partition=partition,
+            from_offset=cut.first,
+            to_offset=cut.last,
+            batches_known_again=len(again),
+            of_batches_with_rows=len(inside),
+            cut_anew=len(anew),
+        )
     return found
 
 
@@ -139,11 +148,3 @@ def _rows(clickhouse: ClickHouse, topic: str, holes: Sequence[Hole]) -> dict[int
 
 def _size(hole: Hole) -> int:
     return hole.cut.last - hole.cut.first
-
-
-def _tell(partition: int, hole: Cut, *, known_again: int, of: int) -> None:
-    where = {"partition": partition, "from_offset": hole.first, "to_offset": hole.last}
-    if known_again:
-        _log.info("batches that the ledger has lost are known again", batches=known_again, **where)
-    if known_again < of:
-        _log.warning("rows name batches that neither the ledger nor the log has", batches=of - known_again, **where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -44,14 +45,26 @@ def begin(kafka: KafkaSettings, topics: TopicSettings, transactional_id: str, nu
     return producer
 
 
-def forget(transactions: list[Path], transactional_id: str) -> None:
-    """What the coordinator knows of somebody's transactions ends with the first line: that it has none."""
+def forget(transactions: list[Path], *ids: str) -> None:
+    """What the coordinator knows of these transactions ends with the first batch about each: that it has none."""
     for log in transactions:
-        written = log.read_bytes()
-        if transactional_id.encode() in written:
-            log.write_bytes(written[: 12 + int.from_bytes(written[8:12], "big")])
+        kept, known = list[bytes](), set[str]()
+        for batch in batches(log.read_bytes()):
+            named = {one for one in ids if one.encode() in batch} - known
+            kept += [batch] if named else []
+            known |= named
+        if known:
+            log.write_bytes(b"".join(kept))
             for index in (*log.parent.glob("*.index"), *log.parent.glob("*.timeindex")):
                 index.unlink()
+
+
+def batches(written: bytes) -> Iterator[bytes]:
+    """The batches of a log: eight bytes of offset, four of length, and so many."""
+    while len(written) >= 12:
+        end = 12 + int.from_bytes(written[8:12], "big")
+        yield written[:end]
+        written = written[end:]
 
 
 def open_records(kafka: KafkaSettings, topics: TopicSettings, number: int = NUMBER) -> int:
@@ -82,8 +95,7 @@ def test_a_transaction_that_the_broker_has_forgotten_is_ended(
         ensure_topics(kafka, topics)
         leave_open(kafka, topics, topic_names.group, offsets=offsets)
         begin(kafka, topics, probe, PROBED)
-    for transactional_id in (OWNER, probe):
-        forget([*(tmp_path / "kafka" / "data").glob("__transaction_state-*/*.log")], transactional_id)
+    forget([*(tmp_path / "kafka" / "data").glob("__transaction_state-*/*.log")], OWNER, probe)
     with LocalStack(plan):
         assert open_records(kafka, topics) > 0
         assert open_records(kafka, topics, PROBED) > 0
