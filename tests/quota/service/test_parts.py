@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,9 +27,10 @@ from taximeter_consumers.quota.service.loop import Loop
 from taximeter_consumers.quota.service.owner import Owner
 from taximeter_consumers.quota.service.parcels import parcels
 from taximeter_consumers.quota.service.parts import Parts
+from taximeter_consumers.quota.service.promise import require_transactions
 from taximeter_consumers.quota.service.settings import QuotaSettings
 from taximeter_consumers.quota.truth.ahead import Ahead
-from taximeter_schemas.errors import Retryable
+from taximeter_schemas.errors import Fenced, Retryable
 from taximeter_schemas.quota.commands import Facts, LevelFacts, encoded, root_of
 from taximeter_schemas.quota.limits import MINUTE
 from taximeter_schemas.quota.subject import partition_of
@@ -149,3 +152,18 @@ def test_a_checkpoint_that_goes_wrong_is_told_and_the_thread_lives_on(world: Wor
             assert outcome.rolled_back is (wrong == "right")
     assert [entry["event"] for entry in logs] == ["a checkpoint went wrong"]
     checkpointer.close(10)
+
+
+@pytest.mark.integration
+def test_services_that_start_at_once_look_at_the_broker_one_after_the_other(world: World) -> None:
+    """Each look fences the one before it, which is then made again."""
+
+    def looked(_: int) -> bool:
+        for _ in range(100):
+            with suppress(Fenced, Retryable):
+                require_transactions(world.kafka, world.topics, world.group)
+                return True
+        return False
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(looked, range(12)))

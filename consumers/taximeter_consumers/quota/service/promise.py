@@ -7,7 +7,8 @@ and offset apart, so the service does not start.
 from __future__ import annotations
 
 import secrets
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -75,11 +76,24 @@ def _rolled_back(kafka: KafkaSettings, topic: str, transactional_id: str, mark: 
     producer.produce(
         topic, key=PROBE.encode(), value=None, partition=PROBED, headers={"mark": mark.encode()}, on_delivery=delivered
     )
-    producer.flush(_SECONDS)
-    producer.abort_transaction(_SECONDS)
+    with _told_plainly():
+        producer.flush(_SECONDS)
+        producer.abort_transaction(_SECONDS)
     if not sent or not isinstance(sent[0], int):
         raise Retryable("Kafka does not take a record of the state")
     return sent[0]
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """When another service's look fences this one, the client raises that while it calls back, and Python says that a
+    callback went wrong, with the reason as its cause."""
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, KafkaException):
+            raise error.__cause__ from None
+        raise
 
 
 def _is_shown(reader: Consumer, mark: bytes) -> bool:
