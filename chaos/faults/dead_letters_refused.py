@@ -108,5 +108,6 @@ FAULTS = (
         refusing,
         stream="chaos.faults.dead_letters_refused:one_in_hundred",
         events=1_500,
+        tested=False,
     ),
 )

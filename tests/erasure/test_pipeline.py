@@ -21,7 +21,7 @@ from taximeter_consumers.rollups import tick
 from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.settings import ClickHouseSettings, KafkaSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 @pytest.fixture

@@ -90,9 +90,9 @@ class Died(Exception):
     ("place", "finished"),
     [
         ("reprice.begun", False),
-        ("reprice.slice_written", False),
+        pytest.param("reprice.slice_written", False, marks=pytest.mark.long),
         ("reprice.written", True),
-        ("aggregate.before_rerated", True),
+        pytest.param("aggregate.before_rerated", True, marks=pytest.mark.long),
     ],
 )
 def test_a_rerating_that_died_counts_whole_or_not_at_all(

@@ -22,6 +22,7 @@ from taximeter_consumers.pricing.rate import Rate
 from taximeter_consumers.rollups import rebuild
 
 pytestmark = pytest.mark.integration
+QUICK = "retention.noted"
 DAY = (TODAY - timedelta(days=100)).date().isoformat()
 
 
@@ -92,7 +93,9 @@ def test_prices_of_deleted_uses_do_not_change(storage: Storage, taximeter: Taxim
     assert [row for row in after["run_costs"] if str(row[1]).startswith("old")] == frozen
 
 
-@pytest.mark.parametrize("point", RETENTION)
+@pytest.mark.parametrize(
+    "point", [point if point == QUICK else pytest.param(point, marks=pytest.mark.long) for point in RETENTION]
+)
 def test_killed_anywhere_and_given_again(storage: Storage, taximeter: Taximeter, point: str) -> None:
     """The same order deletes the rest, and the sums are what they were."""
     before = money(storage)

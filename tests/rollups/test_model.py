@@ -48,7 +48,7 @@ def test_rollups_equal_the_model(clickhouse: ClickHouse) -> None:
     for each: rollups equal dictionary sums, and no priced rows are left."""
     sink, accounts = Sink(clickhouse), count()
 
-    @on_servers(6)
+    @on_servers(5)
     @given(histories(), st.sampled_from((0, 3, 50_000)))
     def check(history: list[tuple[list[MeterEvent], bool]], priced_rows: int) -> None:
         account = f"account-{next(accounts)}"

@@ -71,6 +71,17 @@ def test_a_replay_brings_back_what_the_ledger_lost(live: Live, lost: str) -> Non
     assert live.totals() == totals
 
 
+def test_a_log_that_another_database_stores_is_taken_whole(live: Live) -> None:
+    """What its sink has committed is nothing that this ledger lost."""
+    name = live.topics.events
+    with live.shadow("elsewhere") as pair, closing(TopicReader(live.kafka, name)) as reader:
+        settled = dict.fromkeys(reader.partitions, 10**6)
+        target = bulk.Target(pair.shadow, PackagedRegistry(), again=True, settled=settled)
+        todo = bulk.plan(reader, "its log", reader.spans(TopicRange()), pair.shadow, target)
+        assert not todo.is_known
+        assert todo.offsets == sum(span.end - span.first for span in reader.spans(TopicRange()))
+
+
 def test_a_log_that_no_ledger_knows_is_filtered_event_by_event(live: Live) -> None:
     """The dead letters hold what nobody can decode: with a filter nothing of them is stored, without one it is counted
     as bad. The log of the events is not touched."""

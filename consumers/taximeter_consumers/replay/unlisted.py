@@ -63,27 +63,22 @@ class Hole(NamedTuple):
 def unlisted(
     clickhouse: ClickHouse, source: Source, settled: Iterable[Span], listed: Mapping[int, Sequence[Cut]]
 ) -> dict[int, list[Cut]]:
-    """The cuts, by partition, of all that is not `listed` in those spans of the log that are settled. Raises what
-    reading raises."""
+    """The cuts, by partition, of all that is not `listed` in those spans of the log that are settled; none for a log of
+    which nothing is known here: it is stored elsewhere. Raises what reading raises."""
     holes = [Hole(span.partition, cut) for span in settled for cut in holes_of(span, listed.get(span.partition, ()))]
     holes = sorted(sorted(holes, key=_size, reverse=True)[:_MOST_HOLES])
     rows = _rows(clickhouse, source.topic, holes) if holes else {}
+    again = {hole: _known_again(source, hole, rows.get(hole.partition, ())) for hole in holes}
+    if not any(listed.values()) and not any(again.values()):
+        return {}
     found: dict[int, list[Cut]] = {}
-    for partition, cut in holes:
-        whole = Span(partition, cut.first, cut.last + 1)
-        inside = [one for one in rows.get(partition, ()) if cut.first <= one.first and one.last <= cut.last]
-        again = list(recognised(source.topic, partition, source.read([whole]), inside)) if inside else []
-        anew = [one for left in holes_of(whole, again) for one in round_cuts(left.first, left.last + 1)]
-        found.setdefault(partition, []).extend([*again, *anew])
-        _log.info(
-            "the ledger lacks what the sink has committed",
-            partition=partition,
-            from_offset=cut.first,
-            to_offset=cut.last,
-            batches_known_again=len(again),
-            of_batches_with_rows=len(inside),
-            cut_anew=len(anew),
-        )
+    for (partition, cut), known in again.items():
+        left = holes_of(Span(partition, cut.first, cut.last + 1), known)
+        anew = [one for hole in left for one in round_cuts(hole.first, hole.last + 1)]
+        found.setdefault(partition, []).extend([*known, *anew])
+        where = {"partition": partition, "from_offset": cut.first, "to_offset": cut.last}
+        counts = {"batches_known_again": len(known), "cut_anew": len(anew)}
+        _log.info("the ledger lacks what the sink has committed", **where, **counts)
     return found
 
 
@@ -134,6 +129,13 @@ def _cut_of(topic: str, partition: int, held: Sequence[ReadMessage], rows: Rows)
         if batch.batch_id == rows.batch_id:
             return Cut(batch.first, batch.last)
     return None
+
+
+def _known_again(source: Source, hole: Hole, rows: Iterable[Rows]) -> list[Cut]:
+    partition, cut = hole
+    inside = [one for one in rows if cut.first <= one.first and one.last <= cut.last]
+    messages = source.read([Span(partition, cut.first, cut.last + 1)]) if inside else ()
+    return list(recognised(source.topic, partition, messages, inside))
 
 
 def _rows(clickhouse: ClickHouse, topic: str, holes: Sequence[Hole]) -> dict[int, list[Rows]]:

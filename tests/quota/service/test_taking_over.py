@@ -16,7 +16,7 @@ from taximeter_schemas.quota.commands import Confirm
 pytestmark = pytest.mark.integration
 
 # Answered without a checkpoint, and written without an end: what a successor must decide anew, alike.
-QUICK = ("quota.after_reply", "quota.before_commit")
+QUICK = ("quota.before_commit",)
 ACCOUNTS = tuple(f"acct-{number}" for number in range(8))
 
 

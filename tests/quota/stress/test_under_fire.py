@@ -17,7 +17,7 @@ from chaos.quota.evidence import QuotaEvidence, gather_quotas
 from chaos.world import Input, open_world
 from taximeter_infra.stack.plan import StackAddresses
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def tried(fault: Inject, addresses: StackAddresses, folder: Path) -> QuotaEvidence:
@@ -38,7 +38,6 @@ def test_64_reservers_never_overshoot_while_services_are_killed(local_stack: Sta
     assert found.recount.accounts["busy"].holds
 
 
-@pytest.mark.long
 def test_executors_go_on_within_their_leases_without_the_service(local_stack: StackAddresses, tmp_path: Path) -> None:
     """What is used meanwhile is within what was leased, and what the policy lets pass is counted."""
     found = tried(service_stopped(1.5, executors=2), local_stack, tmp_path / "run")
