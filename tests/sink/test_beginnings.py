@@ -6,8 +6,8 @@ import time
 from contextlib import closing
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 from tests.conftest import TopicNames
+from tests.watched import Watched
 
 from taximeter_consumers.sink import group
 from taximeter_consumers.sink.log_identity import LogIdentity
@@ -17,17 +17,6 @@ from taximeter_infra.topics import ensure_topics
 from taximeter_schemas.settings import KafkaSettings
 
 pytestmark = pytest.mark.integration
-
-
-class Watched(Consumer):
-    """Notes where it was told to begin."""
-
-    told: list[TopicPartition]
-
-    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        """As it is."""
-        self.told = [*getattr(self, "told", []), *partitions]
-        super().incremental_assign(partitions)
 
 
 def test_a_sink_begins_at_numbers_only(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.quota.service.world import PARTITIONS, World, facts, reserve, statuses
+from tests.watched import Watched
 
 from taximeter_consumers.quota.service import clients
 from taximeter_consumers.quota.service.membership import Membership
@@ -64,17 +65,6 @@ def member(world: World, consumer: Consumer) -> Iterator[Membership]:
     finally:
         restorer.close()
         membership.leave()
-
-
-class Watched(Consumer):
-    """Notes where it was told to begin."""
-
-    told: list[TopicPartition]
-
-    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
-        """As it is."""
-        self.told = [*getattr(self, "told", []), *partitions]
-        super().incremental_assign(partitions)
 
 
 @pytest.mark.integration
